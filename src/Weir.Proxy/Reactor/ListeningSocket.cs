@@ -1,0 +1,110 @@
+namespace Weir.Proxy.Reactor;
+
+/// <summary>A listening socket of one loop; with SO_REUSEPORT each loop has its own and the kernel shares connections out.</summary>
+sealed unsafe class ListeningSocket : IoHandle
+{
+    const int Backlog = 4096;
+
+    /// <summary>Connections taken in one turn, so that a flood does not starve those already served.</summary>
+    const int MaximumBurst = 64;
+
+    readonly EventLoop loop;
+    readonly Action<AsyncSocket, SocketAddressV4> onAccepted;
+    readonly Retry retry;
+    int fd;
+
+    ListeningSocket(EventLoop loop, int fd, Action<AsyncSocket, SocketAddressV4> onAccepted)
+    {
+        this.loop = loop;
+        this.fd = fd;
+        this.onAccepted = onAccepted;
+        retry = new Retry(this);
+    }
+
+    /// <summary>Binds at once, on any thread, so that a taken address is known before anything depends on it.</summary>
+    /// <returns>A negative errno on failure.</returns>
+    /// <param name="isShared">Other loops bind it too. Otherwise a second listener, of whatever process, is an error.</param>
+    public static int Bind(SocketAddressV4 address, bool isShared)
+    {
+        var fd = Native.Socket(Native.AfInet, Native.SockStream | Native.SockNonBlock | Native.SockCloseOnExec, 0);
+        if (fd < 0)
+        {
+            return -Native.Errno;
+        }
+
+        var one = 1;
+        _ = Native.SetOption(fd, Native.SolSocket, Native.SoReuseAddr, &one, sizeof(int));
+        if (isShared)
+        {
+            _ = Native.SetOption(fd, Native.SolSocket, Native.SoReusePort, &one, sizeof(int));
+        }
+
+        var native = address.ToNative();
+        if (Native.Bind(fd, &native, sizeof(Native.SocketAddress)) != 0 || Native.Listen(fd, Backlog) != 0)
+        {
+            var errno = Native.Errno;
+            _ = Native.Close(fd);
+            return -errno;
+        }
+
+        return fd;
+    }
+
+    /// <summary>Starts accepting, on the loop's thread.</summary>
+    public static ListeningSocket Start(EventLoop loop, int fd, Action<AsyncSocket, SocketAddressV4> onAccepted)
+    {
+        var socket = new ListeningSocket(loop, fd, onAccepted);
+
+        // Level-triggered: what one turn leaves, the next one finds.
+        loop.Register(fd, socket, Native.EpollIn);
+        return socket;
+    }
+
+    public void Close()
+    {
+        if (fd >= 0)
+        {
+            loop.Unregister(this);
+            loop.Timers.Remove(retry);
+            _ = Native.Close(fd);
+            fd = -1;
+        }
+    }
+
+    public override void OnEvents(uint events)
+    {
+        for (var i = 0; i < MaximumBurst && fd >= 0; i++)
+        {
+            Native.SocketAddress peer;
+            var length = sizeof(Native.SocketAddress);
+            var accepted = Native.Accept(fd, &peer, &length, Native.SockNonBlock | Native.SockCloseOnExec);
+            if (accepted >= 0)
+            {
+                onAccepted(AsyncSocket.Accepted(loop, accepted), SocketAddressV4.FromNative(peer));
+                continue;
+            }
+
+            if (Native.Errno is Native.Emfile or Native.Enfile)
+            {
+                // No descriptor left: look away for a moment instead of spinning on the same event.
+                loop.Suspend(fd, this);
+                loop.Timers.Set(retry, loop.Now + 100);
+            }
+
+            return;
+        }
+    }
+
+    sealed class Retry(ListeningSocket socket) : TimerEntry
+    {
+        public override void OnDue()
+        {
+            if (socket.fd >= 0)
+            {
+                socket.Resume();
+            }
+        }
+    }
+
+    void Resume() => loop.Register(fd, this, Native.EpollIn);
+}

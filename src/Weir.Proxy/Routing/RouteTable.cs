@@ -1,0 +1,255 @@
+using System.Collections.Frozen;
+using Weir.Proxy.Filters;
+using Weir.Proxy.Http1;
+
+namespace Weir.Proxy.Routing;
+
+/// <summary>The virtual hosts of one route configuration, found by the request's authority. Immutable.</summary>
+public sealed class RouteTable
+{
+    /// <summary>Longer names are no DNS names.</summary>
+    const int MaximumAuthority = 300;
+
+    readonly FrozenDictionary<string, VirtualHost> exact;
+    readonly FrozenDictionary<string, VirtualHost>.AlternateLookup<ReadOnlySpan<char>> exactBySpan;
+    readonly (string Suffix, VirtualHost Host)[] suffixes;
+    readonly (string Prefix, VirtualHost Host)[] prefixes;
+    readonly VirtualHost? any;
+    readonly bool ignorePort;
+
+    public RouteTable(string name, IEnumerable<VirtualHost> hosts, bool ignorePort)
+    {
+        Name = name;
+        this.ignorePort = ignorePort;
+        var exactHosts = new Dictionary<string, VirtualHost>();
+        var suffixHosts = new List<(string, VirtualHost)>();
+        var prefixHosts = new List<(string, VirtualHost)>();
+        var clusters = new HashSet<string>();
+        foreach (var host in hosts)
+        {
+            clusters.UnionWith(host.Routes.SelectMany(r => r.Targets).Select(t => t.Cluster));
+            foreach (var domain in host.Domains.Select(d => d.ToLowerInvariant()))
+            {
+                if (domain == "*")
+                {
+                    any ??= host;
+                }
+                else if (domain[0] == '*')
+                {
+                    suffixHosts.Add((domain[1..], host));
+                }
+                else if (domain[^1] == '*')
+                {
+                    prefixHosts.Add((domain[..^1], host));
+                }
+                else
+                {
+                    exactHosts.TryAdd(domain, host);
+                }
+            }
+        }
+
+        Clusters = clusters;
+        exact = exactHosts.ToFrozenDictionary();
+        exactBySpan = exact.GetAlternateLookup<ReadOnlySpan<char>>();
+
+        // The longest, most specific wildcard is tried first.
+        suffixes = [.. suffixHosts.OrderByDescending(s => s.Item1.Length)];
+        prefixes = [.. prefixHosts.OrderByDescending(s => s.Item1.Length)];
+    }
+
+    public string Name { get; }
+
+    /// <summary>All that its routes may send to.</summary>
+    public IReadOnlySet<string> Clusters { get; }
+
+    public Route? Match(MessageHead head, ReadOnlySpan<byte> buffer)
+    {
+        var host = FindHost(head.Authority.Of(buffer));
+        if (host is null)
+        {
+            return null;
+        }
+
+        foreach (var route in host.Routes)
+        {
+            if (route.Matches(head, buffer))
+            {
+                return route;
+            }
+        }
+
+        return null;
+    }
+
+    VirtualHost? FindHost(ReadOnlySpan<byte> authority)
+    {
+        if (authority.Length > MaximumAuthority)
+        {
+            return null;
+        }
+
+        Span<char> lower = stackalloc char[authority.Length];
+        for (var i = 0; i < authority.Length; i++)
+        {
+            lower[i] = char.ToLowerInvariant((char)authority[i]);
+        }
+
+        ReadOnlySpan<char> name = lower;
+        if (ignorePort && name.LastIndexOf(':') is > 0 and var colon && name[^1] != ']')
+        {
+            name = name[..colon];
+        }
+
+        if (exactBySpan.TryGetValue(name, out var host))
+        {
+            return host;
+        }
+
+        foreach (var (suffix, suffixHost) in suffixes)
+        {
+            if (name.Length > suffix.Length && name.EndsWith(suffix))
+            {
+                return suffixHost;
+            }
+        }
+
+        foreach (var (prefix, prefixHost) in prefixes)
+        {
+            if (name.Length > prefix.Length && name.StartsWith(prefix))
+            {
+                return prefixHost;
+            }
+        }
+
+        return any;
+    }
+}
+
+public sealed record VirtualHost(string Name, IReadOnlyList<string> Domains, Route[] Routes);
+
+public enum PathMatchKind
+{
+    Prefix,
+    SegmentPrefix,
+    Exact,
+    Regex,
+}
+
+/// <summary>A condition on a header, or on <c>:method</c> or <c>:authority</c>.</summary>
+/// <param name="Name">In lower case.</param>
+public sealed record HeaderMatch(byte[] Name, StringMatch Value, bool IsInverted, bool MissingIsEmpty);
+
+public sealed record QueryMatch(byte[] Name, StringMatch Value);
+
+/// <summary>One rule: what it matches and what is done then. Immutable.</summary>
+public sealed class Route
+{
+    public required string Name { get; init; }
+    public PathMatchKind PathKind { get; init; }
+    public required StringMatch Path { get; init; }
+
+    /// <summary>Of a prefix match: what a prefix rewrite replaces.</summary>
+    public int PathLength { get; init; }
+    public HeaderMatch[] Headers { get; init; } = [];
+    public QueryMatch[] Query { get; init; } = [];
+    public HeaderRules Rules { get; init; } = HeaderRules.None;
+
+    /// <summary>The clusters to choose from; empty for a route that answers by itself.</summary>
+    public WeightedTarget[] Targets { get; init; } = [];
+    public WeightedSchedule? Schedule { get; init; }
+    public DirectReply? Direct { get; init; }
+    public byte[] PrefixRewrite { get; init; } = [];
+    public byte[] HostRewrite { get; init; } = [];
+
+    /// <summary>Of the whole exchange; 0 for none.</summary>
+    public int TimeoutMilliseconds { get; init; }
+
+    public WeightedTarget Pick() => Schedule is null ? Targets[0] : Targets[Schedule.Next()];
+
+    public bool Matches(MessageHead head, ReadOnlySpan<byte> buffer)
+    {
+        var target = head.Target.Length == 0 ? "/"u8 : head.Target.Of(buffer);
+        var question = target.IndexOf((byte)'?');
+        var path = question < 0 ? target : target[..question];
+        if (path.IsEmpty)
+        {
+            path = "/"u8;
+        }
+
+        if (!Path.Matches(path) || (PathKind == PathMatchKind.SegmentPrefix && path.Length > PathLength && path[PathLength] != '/'))
+        {
+            return false;
+        }
+
+        foreach (var header in Headers)
+        {
+            if (!MatchesHeader(header, head, buffer))
+            {
+                return false;
+            }
+        }
+
+        foreach (var query in Query)
+        {
+            if (!MatchesQuery(query, question < 0 ? default : target[(question + 1)..]))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    static bool MatchesHeader(HeaderMatch match, MessageHead head, ReadOnlySpan<byte> buffer)
+    {
+        ReadOnlySpan<byte> value;
+        var isPresent = true;
+        if (match.Name[0] == ':')
+        {
+            value = match.Name.AsSpan().SequenceEqual(":method"u8) ? head.Method.Of(buffer)
+                : match.Name.AsSpan().SequenceEqual(":scheme"u8) ? "http"u8
+                : head.Authority.Of(buffer);
+        }
+        else
+        {
+            isPresent = head.Headers.TryGet(buffer, match.Name, out var slice);
+            value = isPresent ? slice.Of(buffer) : default;
+        }
+
+        if (!isPresent && !match.MissingIsEmpty)
+        {
+            // As Envoy: an absent header meets only an inverted "is present".
+            return match.IsInverted;
+        }
+
+        return match.Value.Matches(value) != match.IsInverted;
+    }
+
+    static bool MatchesQuery(QueryMatch match, ReadOnlySpan<byte> query)
+    {
+        while (!query.IsEmpty)
+        {
+            var end = query.IndexOf((byte)'&');
+            var pair = end < 0 ? query : query[..end];
+            query = end < 0 ? default : query[(end + 1)..];
+            var equals = pair.IndexOf((byte)'=');
+            var name = equals < 0 ? pair : pair[..equals];
+            if (name.SequenceEqual(match.Name))
+            {
+                return match.Value.Matches(equals < 0 ? default : pair[(equals + 1)..]);
+            }
+        }
+
+        return false;
+    }
+}
+
+/// <summary>An answer without an upstream.</summary>
+public sealed record DirectReply(int Status, byte[] Body, RedirectRule? Redirect);
+
+/// <summary>What of the request's URL a redirect replaces; null or 0 keeps it.</summary>
+public sealed record RedirectRule(string? Scheme, string? Host, uint Port, string? Path, string? PrefixRewrite);
+
+/// <summary>A cluster to send to, with the header rules of this share.</summary>
+public sealed record WeightedTarget(string Cluster, HeaderRules Rules);

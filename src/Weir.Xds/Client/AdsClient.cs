@@ -1,0 +1,182 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Threading.Channels;
+using Envoy.Config.Core.V3;
+using Envoy.Service.Discovery.V3;
+using Google.Protobuf;
+
+namespace Weir.Xds.Client;
+
+/// <summary>
+/// The client's half of incremental ADS: keeps a stream to the server open, asks for all clusters and listeners and for the
+/// endpoints and routes they name, and answers every response with an ACK or a NACK. After a break it says what it still has, and
+/// is sent only what has changed since.
+/// </summary>
+public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IConfigSink sink, TimeProvider time, Action<string> log)
+{
+    static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(50);
+    static readonly TimeSpan MaximumBackoff = TimeSpan.FromSeconds(2);
+
+    readonly Dictionary<string, Dictionary<string, string>> versions = [];
+    readonly Dictionary<string, HashSet<string>> subscribed = [];
+
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        var backoff = FirstBackoff;
+        while (!cancel.IsCancellationRequested)
+        {
+            try
+            {
+                await ConnectAsync(() => backoff = FirstBackoff, cancel).ConfigureAwait(false);
+                log("the control plane closed the stream");
+            }
+            catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException or InvalidProtocolBufferException or OperationCanceledException)
+            {
+                log($"control plane: {e.Message}");
+            }
+
+            await Task.Delay(backoff, time, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            backoff = backoff * 2 < MaximumBackoff ? backoff * 2 : MaximumBackoff;
+        }
+    }
+
+    async Task ConnectAsync(Action onResponse, CancellationToken cancel)
+    {
+        // Two for each type at most: one subscription and one acknowledgement.
+        var outgoing = Channel.CreateBounded<byte[]>(16);
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(server, GrpcFraming.DeltaMethod))
+        {
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+            Content = new OutgoingContent(outgoing.Reader),
+        };
+        request.Headers.TE.Add(new TransferCodingWithQualityHeaderValue("trailers"));
+        subscribed.Clear();
+        foreach (var type in new[] { XdsTypes.Cluster, XdsTypes.Listener })
+        {
+            await AskAsync(outgoing.Writer, type, [], [], isFirst: true, cancel).ConfigureAwait(false);
+        }
+
+        try
+        {
+            using var response = await http.SendAsync(request, cancel).ConfigureAwait(false);
+            if (response.StatusCode != HttpStatusCode.OK)
+            {
+                throw new HttpRequestException($"the server answered {(int)response.StatusCode}");
+            }
+
+            var stream = await response.Content.ReadAsStreamAsync(cancel).ConfigureAwait(false);
+            await SubscribeAsync(outgoing.Writer, cancel).ConfigureAwait(false);
+            while (await GrpcFraming.ReadAsync(stream, cancel).ConfigureAwait(false) is { } bytes)
+            {
+                onResponse();
+                await HandleAsync(DeltaDiscoveryResponse.Parser.ParseFrom(bytes), outgoing.Writer, cancel).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            outgoing.Writer.TryComplete();
+        }
+    }
+
+    async Task HandleAsync(DeltaDiscoveryResponse response, ChannelWriter<byte[]> outgoing, CancellationToken cancel)
+    {
+        var changed = response.Resources.Select(r => (r.Name, r.Resource_.Value)).ToList();
+        var error = sink.Apply(response.TypeUrl, changed, response.RemovedResources);
+        var answer = new DeltaDiscoveryRequest { TypeUrl = response.TypeUrl, ResponseNonce = response.Nonce };
+        if (error is not null)
+        {
+            log($"refused {response.TypeUrl}: {error}");
+            answer.ErrorDetail = new Google.Rpc.Status { Code = 3, Message = error };
+        }
+        else
+        {
+            var known = versions.TryGetValue(response.TypeUrl, out var found) ? found : versions[response.TypeUrl] = [];
+            foreach (var resource in response.Resources)
+            {
+                known[resource.Name] = resource.Version;
+            }
+
+            foreach (var name in response.RemovedResources)
+            {
+                known.Remove(name);
+            }
+        }
+
+        await outgoing.WriteAsync(GrpcFraming.Encode(answer), cancel).ConfigureAwait(false);
+        await SubscribeAsync(outgoing, cancel).ConfigureAwait(false);
+    }
+
+    /// <summary>Follows what clusters and listeners refer to.</summary>
+    async Task SubscribeAsync(ChannelWriter<byte[]> outgoing, CancellationToken cancel)
+    {
+        foreach (var type in new[] { XdsTypes.Endpoints, XdsTypes.Route })
+        {
+            var wanted = sink.References(type);
+            var isFirst = !subscribed.TryGetValue(type, out var current);
+            current ??= [];
+            var added = wanted.Where(n => !current.Contains(n)).ToList();
+            var dropped = current.Where(n => !wanted.Contains(n)).ToList();
+            if (added.Count > 0 || dropped.Count > 0)
+            {
+                subscribed[type] = [.. wanted];
+                foreach (var name in dropped)
+                {
+                    versions.GetValueOrDefault(type)?.Remove(name);
+                }
+
+                await AskAsync(outgoing, type, added, dropped, isFirst, cancel).ConfigureAwait(false);
+            }
+        }
+    }
+
+    ValueTask AskAsync(ChannelWriter<byte[]> outgoing, string type, List<string> added, List<string> dropped, bool isFirst, CancellationToken cancel)
+    {
+        var request = new DeltaDiscoveryRequest { TypeUrl = type, Node = node };
+        request.ResourceNamesSubscribe.AddRange(added);
+        request.ResourceNamesUnsubscribe.AddRange(dropped);
+        if (isFirst && versions.TryGetValue(type, out var known))
+        {
+            foreach (var (name, version) in known)
+            {
+                request.InitialResourceVersions.Add(name, version);
+            }
+        }
+
+        return outgoing.WriteAsync(GrpcFraming.Encode(request), cancel);
+    }
+
+    /// <summary>A request body that goes on for as long as the stream does.</summary>
+    sealed class OutgoingContent : HttpContent
+    {
+        readonly ChannelReader<byte[]> messages;
+
+        public OutgoingContent(ChannelReader<byte[]> messages)
+        {
+            this.messages = messages;
+            Headers.ContentType = new MediaTypeHeaderValue(GrpcFraming.ContentType);
+        }
+
+        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
+            SerializeToStreamAsync(stream, context, CancellationToken.None);
+
+        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
+        {
+            await foreach (var message in messages.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            {
+                await stream.WriteAsync(message, cancellationToken).ConfigureAwait(false);
+                await stream.FlushAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+
+        protected override bool TryComputeLength(out long length)
+        {
+            length = 0;
+            return false;
+        }
+    }
+}
