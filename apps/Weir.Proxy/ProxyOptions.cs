@@ -12,7 +12,7 @@ sealed record ProxyOptions(
     public const string Help = """
         weir-proxy: the data plane of Weir, driven by xDS alone.
 
-        Usage: weir-proxy sidecar|router [options]
+        Usage: weir-proxy sidecar|router|node [options]
 
         Options (environment variable in brackets):
           --xds URL            control plane: http://HOST:PORT or unix:PATH [WEIR_XDS]
@@ -48,7 +48,7 @@ sealed record ProxyOptions(
 
         if (args is not ["sidecar" or "router", ..])
         {
-            error = "weir-proxy: the first argument must be sidecar or router (--help shows more)";
+            error = "weir-proxy: the first argument must be sidecar, router or node (--help shows more)";
             return false;
         }
 

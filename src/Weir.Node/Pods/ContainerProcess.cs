@@ -130,9 +130,17 @@ public sealed partial class ContainerProcess
     {
         if (!HasExited)
         {
-            _ = Kill(-Record.Pid, Sigkill);
+            KillGroup();
         }
     }
+
+    /// <summary>
+    /// Ends what is left of the group, also after its leader. A group keeps its number from being given to another while it has
+    /// members, so this hits nobody else.
+    /// </summary>
+    public void KillGroup() => _ = Kill(-Record.Pid, Sigkill);
+
+    internal static void Send(int pid, int signal) => _ = Kill(pid, signal);
 
     public Task WaitForExitAsync(CancellationToken cancel) => process.WaitForExitAsync(cancel);
 

@@ -189,6 +189,7 @@ public sealed class PodAgent : Controller
         foreach (var container in state.Containers.Where(c => c.Process is { HasExited: true }))
         {
             await EndProbesAsync(container);
+            container.Process!.KillGroup();
             container.MarkExited(ContainerProcess.ReadExitCode(state.Directory, container.Name), Time.GetUtcNow());
             if (!state.Pod.IsDeleting && container.ExitCode != 0)
             {

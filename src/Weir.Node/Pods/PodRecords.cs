@@ -3,34 +3,52 @@ namespace Weir.Node.Pods;
 /// <summary>The processes that a data directory's records name, for when no agent is there to end them.</summary>
 public static class PodRecords
 {
-    /// <summary>Kills every container of every pod and removes the records.</summary>
-    /// <returns>How many processes were ended.</returns>
-    public static int KillAll(string podsDirectory)
+    public const int Terminate = 15;
+
+    /// <summary>Asks every container of every pod to end, kills what has not ended within the grace, and removes the records.</summary>
+    /// <returns>How many containers were running.</returns>
+    public static async Task<int> StopAllAsync(string podsDirectory, TimeSpan grace, TimeProvider time)
     {
-        var count = 0;
-        foreach (var pod in Directory.Exists(podsDirectory) ? Directory.GetDirectories(podsDirectory) : [])
+        var pods = Directory.Exists(podsDirectory) ? Directory.GetDirectories(podsDirectory) : [];
+        var processes = pods.SelectMany(Find).ToList();
+        processes.ForEach(p => p.Terminate());
+        using var limit = new CancellationTokenSource(grace, time);
+        try
         {
-            count += Kill(pod);
+            await Task.WhenAll(processes.Select(p => p.WaitForExitAsync(limit.Token)));
+        }
+        catch (OperationCanceledException)
+        {
+            // Those that want more time do not get it.
+        }
+
+        // The whole group, also where its leader has ended in time: children of the program may be left.
+        processes.ForEach(p => p.KillGroup());
+        foreach (var pod in pods)
+        {
             Directory.Delete(pod, recursive: true);
         }
 
-        return count;
+        return processes.Count;
     }
 
     /// <summary>Kills the containers of one pod.</summary>
-    public static int Kill(string podDirectory)
+    public static void Kill(string podDirectory)
     {
-        var count = 0;
-        foreach (var container in Directory.GetDirectories(podDirectory).Select(d => Path.GetFileName(d)))
+        foreach (var process in Find(podDirectory))
         {
-            if (ContainerProcess.ReadRecord(podDirectory, container) is { } record
-                && ContainerProcess.Adopt(podDirectory, record, () => { }) is { } process)
-            {
-                process.Kill();
-                count++;
-            }
+            process.KillGroup();
         }
-
-        return count;
     }
+
+    /// <summary>Sends a signal to one process.</summary>
+    public static void Signal(int pid, int signal) => ContainerProcess.Send(pid, signal);
+
+    static IEnumerable<ContainerProcess> Find(string podDirectory) =>
+        from directory in Directory.GetDirectories(podDirectory)
+        let record = ContainerProcess.ReadRecord(podDirectory, Path.GetFileName(directory))
+        where record is not null
+        let process = ContainerProcess.Adopt(podDirectory, record, () => { })
+        where process is not null
+        select process;
 }

@@ -1,0 +1,45 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Weir.Xds;
+using Weir.Xds.Server;
+
+namespace Weir.App.ControlPlane;
+
+/// <summary>Serves xDS over gRPC on a Unix socket that only its owner can open.</summary>
+static class XdsHost
+{
+    public static async Task<WebApplication> StartAsync(string socket, ISnapshotSource source, CancellationToken cancel)
+    {
+        File.Delete(socket);
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = null;
+            kestrel.Limits.MinRequestBodyDataRate = null;
+            kestrel.Limits.MinResponseDataRate = null;
+            kestrel.Limits.Http2.KeepAlivePingDelay = TimeSpan.FromSeconds(30);
+            kestrel.ListenUnixSocket(socket, listen => listen.Protocols = HttpProtocols.Http2);
+        });
+        var app = builder.Build();
+        var stopping = app.Lifetime.ApplicationStopping;
+        app.MapPost(GrpcFraming.DeltaMethod, async (HttpContext context) =>
+        {
+            context.Response.ContentType = GrpcFraming.ContentType;
+            context.Response.DeclareTrailer("grpc-status");
+            await context.Response.StartAsync(context.RequestAborted);
+            await context.Response.Body.FlushAsync(context.RequestAborted);
+            using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
+            await new DeltaStream(source, context.Request.Body, context.Response.Body).RunAsync(ended.Token);
+            context.Response.AppendTrailer("grpc-status", "0");
+        });
+        await app.StartAsync(cancel);
+        File.SetUnixFileMode(socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return app;
+    }
+}
