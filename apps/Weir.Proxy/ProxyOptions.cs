@@ -46,7 +46,7 @@ sealed record ProxyOptions(
             values[args[i]] = args[i + 1];
         }
 
-        if (args is not ["sidecar" or "router", ..])
+        if (args is not ["sidecar" or "router" or "node", ..])
         {
             error = "weir-proxy: the first argument must be sidecar, router or node (--help shows more)";
             return false;

@@ -64,7 +64,8 @@ public sealed class EmbeddedCluster : IAsyncDisposable
         var catalog = KindCatalog.Default;
         var identity = Identify(data, port);
         var network = new NodeNetwork(identity.NetworkBlock);
-        using var authority = CertificateAuthority.OpenOrCreate(data.Authority, "weir", time);
+        // Lives as long as the server that checks clients against it.
+        var authority = CertificateAuthority.OpenOrCreate(data.Authority, "weir", time);
 
         // Storage and API server, with what is done to objects on their way in.
         var store = SqliteObjectStore.Open(data.Database);

@@ -46,6 +46,14 @@ sealed class ContainerState(JsonObject spec, bool isInit)
     public Task Probes { get; set; } = Task.CompletedTask;
 
     int backoffs;
+    bool isRestart;
+
+    /// <summary>Just before the container starts: what follows is another life, with a log of its own.</summary>
+    public void CountStart()
+    {
+        RestartCount += isRestart ? 1 : 0;
+        isRestart = false;
+    }
 
     public void MarkExited(int exitCode, DateTimeOffset now)
     {
@@ -67,7 +75,7 @@ sealed class ContainerState(JsonObject spec, bool isInit)
     public void MarkRestarting(DateTimeOffset now)
     {
         LastState = new JsonObject { ["terminated"] = TerminatedState() };
-        RestartCount++;
+        isRestart = true;
         Phase = ContainerPhase.Waiting;
         Message = "";
         if (backoffs == 0)

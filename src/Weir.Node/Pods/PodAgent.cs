@@ -267,6 +267,7 @@ public sealed class PodAgent : Controller
         try
         {
             container.Command = await environments.BuildAsync(state.Pod, container.Spec, state.Address, state.Directory, cancel);
+            container.CountStart();
             container.Process = ContainerProcess.Start(
                 state.Directory, container.Name, container.RestartCount, container.Command, Time.GetUtcNow(), () => Queue.Add(state.Pod.Key));
         }
