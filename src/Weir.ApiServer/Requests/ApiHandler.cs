@@ -40,6 +40,10 @@ public sealed class ApiHandler(ResourceRegistry registry, IPodAccess pods)
         {
             await WriteStatusAsync(context, ApiStatus.BadRequest($"the body of the request could not be decoded: {e.Message}"));
         }
+        catch (Encodings.ProtobufException e)
+        {
+            await WriteStatusAsync(context, new ApiStatus(415, "UnsupportedMediaType", e.Message));
+        }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
         {
             // The client has gone; there is nobody to answer.
@@ -392,6 +396,11 @@ public sealed class ApiHandler(ResourceRegistry registry, IPodAccess pods)
             {
                 throw new JsonException(e.Message);
             }
+        }
+
+        if (MediaType(context) == Encodings.KubernetesProtobuf.MediaType)
+        {
+            return Encodings.KubernetesProtobuf.Read(bytes.ToArray());
         }
 
         return JsonNode.Parse(bytes.Span) ?? throw new JsonException("the body is empty");
