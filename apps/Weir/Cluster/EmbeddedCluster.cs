@@ -107,7 +107,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable
             new CanaryController(client, catalog, informers, new IstioRouter(client, catalog), new Webhooks(outside, time),
                 new MetricChecks(signals, new PrometheusClient(outside), client, catalog), time, Log("flagger")),
         ];
-        var scraper = new Scraper(() => ScrapeTargets.Find(informers.For("", "Pod")), signals,
+        var scraper = new Scraper(() => ScrapeTargets.Find(informers.For("", "Pod").All), signals,
             new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false }), time, Log("telemetry"));
 
         try

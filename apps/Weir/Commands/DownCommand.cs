@@ -22,12 +22,16 @@ static class DownCommand
                 throw new CommandException($"there is no cluster in {directory.Path}");
             }
 
-            var time = TimeProvider.System;
-            await StopServerAsync(directory);
-            await StopPodsAsync(directory, time);
+            await StopAsync(directory, TimeProvider.System);
             return 0;
         });
         return command;
+    }
+
+    public static async Task StopAsync(DataDirectory data, TimeProvider time)
+    {
+        await StopServerAsync(data);
+        await StopPodsAsync(data, time);
     }
 
     /// <summary>Asks every container to end, gives them a moment, and kills what is left.</summary>

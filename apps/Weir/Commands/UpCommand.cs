@@ -79,7 +79,8 @@ static class UpCommand
         return 0;
     }
 
-    static async Task<int> DetachAsync(DataDirectory data, int port, CancellationToken cancel)
+    /// <summary>Starts the cluster in the background and returns when it is ready.</summary>
+    public static async Task<int> DetachAsync(DataDirectory data, int port, CancellationToken cancel)
     {
         if (data.FindHolder() is not null)
         {

@@ -1,4 +1,3 @@
-using Weir.Controllers;
 using Weir.Node.Injection;
 using Weir.Resources;
 using Weir.Telemetry.Scraping;
@@ -8,9 +7,9 @@ namespace Weir.App.ControlPlane;
 /// <summary>The proxies of the mesh, as addresses to read metrics from.</summary>
 static class ScrapeTargets
 {
-    public static IReadOnlyCollection<ScrapeTarget> Find(Informer pods) =>
+    public static IReadOnlyCollection<ScrapeTarget> Find(IEnumerable<Resource> pods) =>
     [
-        .. from pod in pods.All
+        .. from pod in pods
            let address = pod.Status.Text("podIP")
            let status = pod.Status.Objects("containerStatuses").FirstOrDefault(s => s.Text("name") == SidecarInjector.ContainerName)
            where address is not null && status?["state"]?["running"] is not null
