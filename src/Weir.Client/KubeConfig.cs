@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using System.Net.Security;
+using System.Net.WebSockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
@@ -41,10 +42,8 @@ public sealed record KubeConfig(string Server, string Namespace, byte[]? Certifi
     public HttpClient Connect()
     {
         var handler = new SocketsHttpHandler { PooledConnectionLifetime = Timeout.InfiniteTimeSpan, UseProxy = false };
-        if (CertificateAuthority is not null)
+        if (TrustPolicy() is { } policy)
         {
-            var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-            policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificate(FromPem(CertificateAuthority)));
             handler.SslOptions.CertificateChainPolicy = policy;
         }
 
@@ -60,6 +59,46 @@ public sealed record KubeConfig(string Server, string Namespace, byte[]? Certifi
         }
 
         return client;
+    }
+
+    /// <summary>A WebSocket to the server, for streams such as exec.</summary>
+    public async Task<ClientWebSocket> ConnectWebSocketAsync(string path, string protocol, CancellationToken cancel)
+    {
+        var socket = new ClientWebSocket();
+        socket.Options.AddSubProtocol(protocol);
+        if (ClientCertificate is not null && ClientKey is not null)
+        {
+            socket.Options.ClientCertificates.Add(X509Certificate2.CreateFromPem(ClientCertificate, ClientKey));
+        }
+
+        if (Token is not null)
+        {
+            socket.Options.SetRequestHeader("Authorization", "Bearer " + Token);
+        }
+
+        if (TrustPolicy() is { } policy)
+        {
+            socket.Options.RemoteCertificateValidationCallback = (_, certificate, _, _) =>
+            {
+                using var chain = new X509Chain { ChainPolicy = policy };
+                return certificate is X509Certificate2 c && chain.Build(c);
+            };
+        }
+
+        await socket.ConnectAsync(new Uri(Server.Replace("https://", "wss://", StringComparison.Ordinal) + path), cancel);
+        return socket;
+    }
+
+    X509ChainPolicy? TrustPolicy()
+    {
+        if (CertificateAuthority is null)
+        {
+            return null;
+        }
+
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificate(FromPem(CertificateAuthority)));
+        return policy;
     }
 
     static LocalCertificateSelectionCallback Select(X509Certificate2 certificate) => (_, _, _, _, _) => certificate;

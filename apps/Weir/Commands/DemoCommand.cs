@@ -161,7 +161,7 @@ static class DemoCommand
             var canary = await client.GetAsync(catalog.Get("flagger.app", "Canary"), key, cancel) ?? throw new CommandException("the canary is gone");
             pods = (await client.ListAsync(catalog.Get("", "Pod"), null, cancel)).Items;
             var happened = await client.ListAsync(catalog.Get("", "Event"), Namespace, cancel, fieldSelector: "involvedObject.kind=Canary");
-            foreach (var e in happened.Items.OrderBy(e => e.Json.Text("lastTimestamp")).Where(e => told.Add($"{e.Name}/{e.Json.Text("count")}")))
+            foreach (var e in happened.Items.OrderBy(e => long.Parse(e.ResourceVersion)).Where(e => told.Add($"{e.Name}/{e.Json.Text("count")}")))
             {
                 screen.Event(e.Json.Text("message") ?? "");
             }
