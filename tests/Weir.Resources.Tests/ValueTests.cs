@@ -28,12 +28,12 @@ public class ValueTests
     public void What_is_no_go_duration_is_refused(string text) => Assert.False(GoDuration.TryParse(text, out _));
 
     [Theory]
-    [InlineData(1.515, "1.515s")]
-    [InlineData(0.5, "500ms")]
-    [InlineData(90, "1m30s")]
-    [InlineData(3600, "1h0m0s")]
-    public void Durations_are_written_as_go_writes_them(double seconds, string expected) =>
-        Assert.Equal(expected, GoDuration.Format(TimeSpan.FromSeconds(seconds)));
+    [InlineData(1515, "1.515s")]
+    [InlineData(500, "500ms")]
+    [InlineData(90_000, "1m30s")]
+    [InlineData(3600_000, "1h0m0s")]
+    public void Durations_are_written_as_go_writes_them(int milliseconds, string expected) =>
+        Assert.Equal(expected, GoDuration.Format(TimeSpan.FromMilliseconds(milliseconds)));
 
     [Fact]
     public void Writing_and_reading_a_duration_is_identity() =>

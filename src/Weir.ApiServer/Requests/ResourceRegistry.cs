@@ -30,7 +30,7 @@ public sealed record DeleteOptions(string Propagation = "Background", int? Grace
 public sealed class ResourceRegistry(IObjectStore store, KindCatalog catalog, IReadOnlyList<IAdmission> admissions, TimeProvider time)
 {
     /// <summary>Attempts at a patch that others keep overtaking.</summary>
-    const int MaximumConflicts = 16;
+    const int MaximumConflicts = 200;
 
     readonly Random random = new();
 

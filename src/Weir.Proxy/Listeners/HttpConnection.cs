@@ -179,7 +179,7 @@ sealed partial class HttpConnection : TimerEntry, IConnection
         var (status, text) = error switch
         {
             ParseError.TooManyHeaders => (431, "the request's headers are too large or too many"),
-            ParseError.VersionNotSupported => (505, "only HTTP/1.0 and HTTP/1.1 are served here"),
+            ParseError.VersionNotSupported => (505, "only versions 1.0 and 1.1 of HTTP are served here"),
             ParseError.BadLength => (400, "Content-Length is not one valid number"),
             ParseError.BadTransferEncoding => (400, "Transfer-Encoding must be \"chunked\" alone, without Content-Length, in HTTP/1.1"),
             ParseError.BadHost => (400, "the request must name exactly one valid host"),

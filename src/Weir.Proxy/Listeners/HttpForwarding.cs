@@ -396,7 +396,9 @@ sealed partial class HttpConnection
 
         // Without a length the end of the connection is the end of the answer, for the client as well.
         var removesChunks = head.Body == BodyKind.Chunked && request.IsHttp10;
-        var keepAlive = request.KeepAlive && !worker.IsDraining && head.Body != BodyKind.UntilClose && !removesChunks;
+        // An error before the whole request has come most often means that the rest is not wanted.
+        var isRefusal = isPumping && !pump.IsCompleted && head.Status >= 400;
+        var keepAlive = request.KeepAlive && !worker.IsDraining && head.Body != BodyKind.UntilClose && !removesChunks && !isRefusal;
         var body = new BodyReader(head.Body, head.ContentLength);
         var output = loop.Buffers.Rent();
         var failure = ResponseFlag.None;

@@ -154,5 +154,8 @@ public sealed class ProxyEngine
         Array.ForEach(loops, l => l.Join());
     }
 
+    /// <summary>Runs an action on one of the loops, where its own counters can be read.</summary>
+    internal void Post(int loop, Action action) => loops[loop].Post(action);
+
     internal int ActiveConnections => workers.Sum(w => w.ActiveConnections);
 }

@@ -10,10 +10,12 @@ sealed class UpstreamConnection : TimerEntry
     const int IdleMilliseconds = 55_000;
 
     readonly EventLoop loop;
+    readonly Action close;
 
     public UpstreamConnection(EventLoop loop, AsyncSocket socket, SocketAddressV4 address)
     {
         this.loop = loop;
+        close = Close;
         Socket = socket;
         Address = address;
     }
@@ -50,7 +52,7 @@ sealed class UpstreamConnection : TimerEntry
             return false;
         }
 
-        Socket.OnIdleEvent = Close;
+        Socket.OnIdleEvent = close;
         loop.Timers.Set(this, loop.Now + IdleMilliseconds);
         return true;
     }

@@ -1,0 +1,198 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Envoy.Config.Cluster.V3;
+using Envoy.Config.Core.V3;
+using Envoy.Config.Endpoint.V3;
+using Envoy.Config.Listener.V3;
+using Envoy.Config.Route.V3;
+using Envoy.Extensions.Filters.Http.Router.V3;
+using Envoy.Extensions.Filters.Network.HttpConnectionManager.V3;
+using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
+using Weir.Proxy.Configuration;
+using Weir.Proxy.Listeners;
+using Weir.Proxy.Telemetry;
+using Weir.Xds;
+
+namespace Weir.Proxy.Tests;
+
+/// <summary>A real engine on loopback, configured through xDS messages, with upstreams that the test scripts byte by byte.</summary>
+sealed class ProxyHarness : IAsyncDisposable
+{
+    readonly ProxyEngine engine;
+    readonly ConfigStore store;
+    readonly List<TcpListener> listeners = [];
+
+    public ProxyHarness()
+    {
+        Stats = new StatsRegistry(1);
+        engine = new ProxyEngine(1, Stats, TimeProvider.System, 1, null);
+        store = new ConfigStore(new ConfigTranslator(Stats, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1")), engine.Publish);
+        engine.Start();
+        Port = FreePort();
+    }
+
+    public StatsRegistry Stats { get; }
+
+    public int Port { get; }
+
+    public ConfigStore Store => store;
+
+    public string? Clusters(params (string Name, int[] Ports)[] clusters) => store.Apply(XdsTypes.Cluster, [.. clusters.Select(c => (c.Name, BuildCluster(c.Name, c.Ports).ToByteString()))], []);
+
+    public string? Routes(params Route[] routes)
+    {
+        var host = new VirtualHost { Name = "all" };
+        host.Domains.Add("*");
+        host.Routes.Add(routes);
+        var table = new RouteConfiguration { Name = "routes" };
+        table.VirtualHosts.Add(host);
+        var manager = new HttpConnectionManager { RouteConfig = table };
+        manager.HttpFilters.Add(new HttpFilter { Name = "router", TypedConfig = new Any { TypeUrl = XdsTypes.Router, Value = new Router().ToByteString() } });
+        var listener = new Listener { Name = "test", Address = Socket(Port) };
+        var chain = new FilterChain();
+        chain.Filters.Add(new Filter { Name = "http", TypedConfig = new Any { TypeUrl = XdsTypes.HttpConnectionManager, Value = manager.ToByteString() } });
+        listener.FilterChains.Add(chain);
+        return store.Apply(XdsTypes.Listener, [("test", listener.ToByteString())], []);
+    }
+
+    public static Route To(string cluster, TimeSpan? timeout = null) => new()
+    {
+        Match = new RouteMatch { Prefix = "/" },
+        Route_ = new RouteAction { Cluster = cluster, Timeout = timeout is { } t ? Duration.FromTimeSpan(t) : null },
+    };
+
+    /// <summary>An upstream that gives each connection to the script.</summary>
+    public int Upstream(Func<NetworkStream, Task> script)
+    {
+        var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        listeners.Add(listener);
+        _ = ServeAsync(listener, script);
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>An upstream that answers every request without a body with this.</summary>
+    public int Answering(string response) => Upstream(async stream =>
+    {
+        while ((await ReadHeadAsync(stream)).Length > 0)
+        {
+            await WriteAsync(stream, response);
+        }
+    });
+
+    static async Task ServeAsync(TcpListener listener, Func<NetworkStream, Task> script)
+    {
+        try
+        {
+            while (true)
+            {
+                var client = await listener.AcceptTcpClientAsync();
+                _ = Task.Run(async () =>
+                {
+                    using (client)
+                    {
+                        try
+                        {
+                            await script(client.GetStream());
+                        }
+                        catch (IOException)
+                        {
+                            // The proxy has let go of the connection.
+                        }
+                    }
+                });
+            }
+        }
+        catch (SocketException)
+        {
+            // The harness has been disposed of.
+        }
+    }
+
+    public async Task<NetworkStream> ConnectAsync()
+    {
+        var client = new TcpClient { NoDelay = true, ReceiveTimeout = 10_000 };
+        await client.ConnectAsync(IPAddress.Loopback, Port);
+        return client.GetStream();
+    }
+
+    /// <summary>Sends all of it on a new connection and reads until the proxy closes it, or enough has come.</summary>
+    public async Task<string> ExchangeAsync(string request, Func<string, bool>? isEnough = null)
+    {
+        await using var stream = await ConnectAsync();
+        await WriteAsync(stream, request);
+        return await ReadAsync(stream, isEnough ?? (_ => false));
+    }
+
+    public static async Task<string> ReadAsync(NetworkStream stream, Func<string, bool> isEnough)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        var text = new StringBuilder();
+        var buffer = new byte[64 * 1024];
+        int read;
+        try
+        {
+            while (!isEnough(text.ToString()) && (read = await stream.ReadAsync(buffer, limit.Token)) > 0)
+            {
+                text.Append(Encoding.Latin1.GetString(buffer, 0, read));
+            }
+        }
+        catch (IOException)
+        {
+            text.Append("<reset>");
+        }
+
+        return text.ToString();
+    }
+
+    public static async Task<string> ReadHeadAsync(NetworkStream stream)
+    {
+        var text = new StringBuilder();
+        var one = new byte[1];
+        while (!text.ToString().EndsWith("\r\n\r\n", StringComparison.Ordinal) && await stream.ReadAsync(one) > 0)
+        {
+            text.Append((char)one[0]);
+        }
+
+        return text.ToString();
+    }
+
+    public static Task WriteAsync(NetworkStream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
+
+    /// <summary>Managed bytes that the proxy's loop has allocated so far.</summary>
+    public async Task<long> AllocatedByLoopAsync()
+    {
+        var result = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+        engine.Post(0, () => result.SetResult(GC.GetAllocatedBytesForCurrentThread()));
+        return await result.Task;
+    }
+
+    public long Count(int code, ResponseFlag flag) =>
+        Stats.All.SelectMany(s => s.All).Where(s => s.Code == code && s.Flag == flag).Sum(s => Volatile.Read(ref s.Count));
+
+    static Cluster BuildCluster(string name, int[] ports)
+    {
+        var endpoints = new LocalityLbEndpoints();
+        endpoints.LbEndpoints.Add(ports.Select(p => new LbEndpoint { Endpoint = new Endpoint { Address = Socket(p) } }));
+        var assignment = new ClusterLoadAssignment { ClusterName = name };
+        assignment.Endpoints.Add(endpoints);
+        return new Cluster { Name = name, Type = Cluster.Types.DiscoveryType.Static, LoadAssignment = assignment, LbPolicy = Cluster.Types.LbPolicy.RoundRobin };
+    }
+
+    static Address Socket(int port) => new() { SocketAddress = new Envoy.Config.Core.V3.SocketAddress { Address = "127.0.0.1", PortValue = (uint)port } };
+
+    public static int FreePort()
+    {
+        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return ((IPEndPoint)probe.LocalEndPoint!).Port;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        listeners.ForEach(l => l.Stop());
+        await engine.DrainAsync(TimeSpan.Zero, TimeProvider.System);
+    }
+}
