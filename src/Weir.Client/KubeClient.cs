@@ -107,17 +107,17 @@ public sealed class KubeClient(HttpClient http)
     }
 
     public Task<WriteResult> CreateAsync(ResourceKind kind, Resource resource, CancellationToken cancel) =>
-        SendAsync(HttpMethod.Post, kind.StoredPath(resource.Namespace), resource.Json, "application/json", cancel);
+        SendAsync(HttpMethod.Post, kind.Path(resource.Namespace, VersionOf(kind, resource.Json)), resource.Json, "application/json", cancel);
 
     public Task<WriteResult> ReplaceAsync(ResourceKind kind, Resource resource, CancellationToken cancel) =>
-        SendAsync(HttpMethod.Put, PathOf(kind, resource.Key), resource.Json, "application/json", cancel);
+        SendAsync(HttpMethod.Put, PathOf(kind, resource.Key, resource.Json), resource.Json, "application/json", cancel);
 
     public Task<WriteResult> ReplaceStatusAsync(ResourceKind kind, Resource resource, CancellationToken cancel) =>
-        SendAsync(HttpMethod.Put, PathOf(kind, resource.Key) + "/status", resource.Json, "application/json", cancel);
+        SendAsync(HttpMethod.Put, PathOf(kind, resource.Key, resource.Json) + "/status", resource.Json, "application/json", cancel);
 
     public Task<WriteResult> PatchAsync(
         ResourceKind kind, ObjectKey key, JsonNode patch, CancellationToken cancel, PatchType type = PatchType.Merge, string subresource = "") =>
-        SendAsync(HttpMethod.Patch, PathOf(kind, key) + (subresource.Length == 0 ? "" : "/" + subresource), patch, type switch
+        SendAsync(HttpMethod.Patch, PathOf(kind, key, patch) + (subresource.Length == 0 ? "" : "/" + subresource), patch, type switch
         {
             PatchType.Strategic => "application/strategic-merge-patch+json",
             PatchType.Json => "application/json-patch+json",
@@ -198,7 +198,16 @@ public sealed class KubeClient(HttpClient http)
         }
     }
 
-    static string PathOf(ResourceKind kind, ObjectKey key) => $"{kind.StoredPath(key.Namespace)}/{Uri.EscapeDataString(key.Name)}";
+    static string PathOf(ResourceKind kind, ObjectKey key, JsonNode? body = null) =>
+        $"{kind.Path(key.Namespace, VersionOf(kind, body))}/{Uri.EscapeDataString(key.Name)}";
+
+    /// <summary>What is written in one version of a kind is sent to that version.</summary>
+    static string VersionOf(ResourceKind kind, JsonNode? body)
+    {
+        var apiVersion = body is JsonObject ? body.Text("apiVersion") ?? "" : "";
+        var version = apiVersion[(apiVersion.LastIndexOf('/') + 1)..];
+        return kind.Versions.Contains(version) ? version : kind.StoredVersion;
+    }
 
     static string Query(params (string Name, string? Value)[] parts)
     {

@@ -200,8 +200,8 @@ public sealed class ReleaseTests : IAsyncLifetime
         var file = Path.Combine(data, "mistake.yaml");
         foreach (var (yaml, expected) in new[]
         {
-            ("a: [", "yaml: line 1"),
-            ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}", "no matches for kind \"Pod\" in version \"v1\""),
+            ("a: [", "yaml: line "),
+            ("apiVersion: example.com/v1\nkind: Foo\nmetadata: {name: a}", "no matches for kind \"Foo\" in version \"example.com/v1\""),
             ("apiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: a}\nspec: {targetRef: {kind: Deployment, name: a}, service: {port: 80}}", "spec.analysis: Required value"),
             ("apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\nspec: {hosts: [''], http: [{route: [{destination: {host: b}, weight: -1}]}]}", "spec.http[0].route[0].weight: Invalid value"),
         })
