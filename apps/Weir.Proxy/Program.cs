@@ -47,29 +47,7 @@ catch (IOException e)
 }
 
 Log($"{options.Identity.Id} started, control plane {options.ControlPlane}");
-using var http = new HttpMessageInvoker(new SocketsHttpHandler
-{
-    UseProxy = false,
-    ConnectCallback = async (context, cancel) =>
-    {
-        var socket = options.ControlPlaneSocket is null
-            ? new Socket(SocketType.Stream, ProtocolType.Tcp) : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await (options.ControlPlaneSocket is { } path
-                ? socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancel)
-                : socket.ConnectAsync(context.DnsEndPoint, cancel));
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-
-        return new NetworkStream(socket, ownsSocket: true);
-    },
-});
-var ads = new AdsClient(http, options.ControlPlane, options.Identity.ToNode(), store, time, Log);
+var ads = new AdsClient(ConnectAsync, options.ControlPlane.Authority, options.Identity.ToNode(), store, time, Log);
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 await stopped.Task;
 Log("draining");
@@ -77,3 +55,21 @@ await stopping.CancelAsync();
 await following;
 await engine.DrainAsync(options.DrainLimit, time);
 return 0;
+
+async Task<Stream> ConnectAsync(CancellationToken cancel)
+{
+    var socket = options.ControlPlaneSocket is null
+        ? new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true } : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    try
+    {
+        await (options.ControlPlaneSocket is { } path
+            ? socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancel)
+            : socket.ConnectAsync(options.ControlPlane.Host, options.ControlPlane.Port, cancel));
+        return new NetworkStream(socket, ownsSocket: true);
+    }
+    catch
+    {
+        socket.Dispose();
+        throw;
+    }
+}

@@ -1,6 +1,3 @@
-using System.Net;
-using System.Net.Http.Headers;
-using System.Threading.Channels;
 using Envoy.Config.Core.V3;
 using Envoy.Service.Discovery.V3;
 using Google.Protobuf;
@@ -12,7 +9,9 @@ namespace Weir.Xds.Client;
 /// endpoints and routes they name, and answers every response with an ACK or a NACK. After a break it says what it still has, and
 /// is sent only what has changed since.
 /// </summary>
-public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IConfigSink sink, TimeProvider time, Action<string> log)
+/// <param name="connect">A connection to the server: a Unix or TCP socket.</param>
+public sealed class AdsClient(
+    Func<CancellationToken, Task<Stream>> connect, string authority, Node node, IConfigSink sink, TimeProvider time, Action<string> log)
 {
     static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(50);
     static readonly TimeSpan MaximumBackoff = TimeSpan.FromSeconds(2);
@@ -34,7 +33,7 @@ public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IC
             {
                 return;
             }
-            catch (Exception e) when (e is HttpRequestException or IOException or InvalidDataException or InvalidProtocolBufferException or OperationCanceledException)
+            catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException or InvalidDataException or InvalidProtocolBufferException)
             {
                 log($"control plane: {e.Message}");
             }
@@ -46,44 +45,23 @@ public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IC
 
     async Task ConnectAsync(Action onResponse, CancellationToken cancel)
     {
-        // Two for each type at most: one subscription and one acknowledgement.
-        var outgoing = Channel.CreateBounded<byte[]>(16);
-        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(server, GrpcFraming.DeltaMethod))
-        {
-            Version = HttpVersion.Version20,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-            Content = new OutgoingContent(outgoing.Reader),
-        };
-        request.Headers.TE.Add(new TransferCodingWithQualityHeaderValue("trailers"));
+        await using var stream = new Http2Stream(await connect(cancel).ConfigureAwait(false));
+        await stream.OpenAsync(authority, GrpcFraming.DeltaMethod, cancel).ConfigureAwait(false);
         subscribed.Clear();
         foreach (var type in new[] { XdsTypes.Cluster, XdsTypes.Listener })
         {
-            await AskAsync(outgoing.Writer, type, [], [], isFirst: true, cancel).ConfigureAwait(false);
+            await AskAsync(stream, type, [], [], isFirst: true, cancel).ConfigureAwait(false);
         }
 
-        try
+        await SubscribeAsync(stream, cancel).ConfigureAwait(false);
+        while (await stream.ReadAsync(cancel).ConfigureAwait(false) is { } bytes)
         {
-            using var response = await http.SendAsync(request, cancel).ConfigureAwait(false);
-            if (response.StatusCode != HttpStatusCode.OK)
-            {
-                throw new HttpRequestException($"the server answered {(int)response.StatusCode}");
-            }
-
-            var stream = await response.Content.ReadAsStreamAsync(cancel).ConfigureAwait(false);
-            await SubscribeAsync(outgoing.Writer, cancel).ConfigureAwait(false);
-            while (await GrpcFraming.ReadAsync(stream, cancel).ConfigureAwait(false) is { } bytes)
-            {
-                onResponse();
-                await HandleAsync(DeltaDiscoveryResponse.Parser.ParseFrom(bytes), outgoing.Writer, cancel).ConfigureAwait(false);
-            }
-        }
-        finally
-        {
-            outgoing.Writer.TryComplete();
+            onResponse();
+            await HandleAsync(DeltaDiscoveryResponse.Parser.ParseFrom(bytes), stream, cancel).ConfigureAwait(false);
         }
     }
 
-    async Task HandleAsync(DeltaDiscoveryResponse response, ChannelWriter<byte[]> outgoing, CancellationToken cancel)
+    async Task HandleAsync(DeltaDiscoveryResponse response, Http2Stream outgoing, CancellationToken cancel)
     {
         var changed = response.Resources.Select(r => (r.Name, r.Resource_.Value)).ToList();
         var error = sink.Apply(response.TypeUrl, changed, response.RemovedResources);
@@ -112,7 +90,7 @@ public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IC
     }
 
     /// <summary>Follows what clusters and listeners refer to.</summary>
-    async Task SubscribeAsync(ChannelWriter<byte[]> outgoing, CancellationToken cancel)
+    async Task SubscribeAsync(Http2Stream outgoing, CancellationToken cancel)
     {
         foreach (var type in new[] { XdsTypes.Endpoints, XdsTypes.Route })
         {
@@ -134,7 +112,7 @@ public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IC
         }
     }
 
-    ValueTask AskAsync(ChannelWriter<byte[]> outgoing, string type, List<string> added, List<string> dropped, bool isFirst, CancellationToken cancel)
+    Task AskAsync(Http2Stream outgoing, string type, List<string> added, List<string> dropped, bool isFirst, CancellationToken cancel)
     {
         var request = new DeltaDiscoveryRequest { TypeUrl = type, Node = node };
         request.ResourceNamesSubscribe.AddRange(added);
@@ -148,35 +126,5 @@ public sealed class AdsClient(HttpMessageInvoker http, Uri server, Node node, IC
         }
 
         return outgoing.WriteAsync(GrpcFraming.Encode(request), cancel);
-    }
-
-    /// <summary>A request body that goes on for as long as the stream does.</summary>
-    sealed class OutgoingContent : HttpContent
-    {
-        readonly ChannelReader<byte[]> messages;
-
-        public OutgoingContent(ChannelReader<byte[]> messages)
-        {
-            this.messages = messages;
-            Headers.ContentType = new MediaTypeHeaderValue(GrpcFraming.ContentType);
-        }
-
-        protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
-            SerializeToStreamAsync(stream, context, CancellationToken.None);
-
-        protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
-        {
-            await foreach (var message in messages.ReadAllAsync(cancellationToken).ConfigureAwait(false))
-            {
-                await stream.WriteAsync(message, cancellationToken).ConfigureAwait(false);
-                await stream.FlushAsync(cancellationToken).ConfigureAwait(false);
-            }
-        }
-
-        protected override bool TryComputeLength(out long length)
-        {
-            length = 0;
-            return false;
-        }
     }
 }
