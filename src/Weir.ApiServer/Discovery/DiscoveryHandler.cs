@@ -24,6 +24,13 @@ static class DiscoveryHandler
             return true;
         }
 
+        if (path == "/openapi/v2")
+        {
+            context.Response.ContentType = OpenApiV2.ContentType;
+            await context.Response.Body.WriteAsync(OpenApiV2.Document(catalog));
+            return true;
+        }
+
         var (json, contentType) = Document(context, catalog, path.TrimEnd('/'));
         if (json is null)
         {

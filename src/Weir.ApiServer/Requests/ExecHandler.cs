@@ -14,6 +14,8 @@ static class ExecHandler
 {
     const int BufferSize = 16 * 1024;
 
+    static readonly TimeSpan CloseLimit = TimeSpan.FromSeconds(2);
+
     public static async Task HandleAsync(HttpContext context, IPodAccess pods, Resource pod, string container)
     {
         if (!context.WebSockets.IsWebSocketRequest)
@@ -35,6 +37,9 @@ static class ExecHandler
             new ChannelStream(socket, sending, 1), new ChannelStream(socket, sending, 2), ended.Token);
         await new ChannelStream(socket, sending, 3).WriteAsync(System.Text.Encoding.UTF8.GetBytes(status.ToJsonString()));
         await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
+
+        // The client answers the close. Breaking off before could reset the connection under what it has yet to read.
+        await Task.WhenAny(receiving, Task.Delay(CloseLimit, TimeProvider.System));
         await ended.CancelAsync();
         await receiving;
     }
