@@ -64,7 +64,7 @@ run() {
   try 'patched' $n patch deployment web --type=json -p '[{"op":"replace","path":"/spec/replicas","value":1}]'
   try 'patched' $n patch deployment web --type=merge -p '{"metadata":{"labels":{"x":"y"}}}'
   try 'labeled' $n label deployment web a=b
-  try 'annotated' $n annotate deployment web a=b
+  try 'annotate' $n annotate deployment web a=b
   try 'edited' $n edit deployment web
   try 'back' $n get deploy web -o jsonpath='{.metadata.labels.tier}'
   try 'restarted' $n rollout restart deployment/web

@@ -92,7 +92,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable
         var agent = new PodAgent(client, catalog, informers, environments, podAddresses, new PodAgentOptions(Bootstrap.NodeName, data.Pods), time, Log("kubelet"));
         pods = new PodAccess(agent, time);
         var garbage = new GarbageCollector(client, catalog, informers, time, Log("garbage"));
-        var publisher = new MeshPublisher(informers, client, catalog, time, Log("mesh"));
+        var publisher = new MeshPublisher(informers, client, time, Log("mesh"));
         var connector = new ServiceConnector(informers.For("", "Service"), informers.For("discovery.k8s.io", "EndpointSlice"));
         var outside = connector.CreateClient();
         Controller[] controllers =

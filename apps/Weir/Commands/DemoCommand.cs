@@ -114,11 +114,15 @@ static class DemoCommand
 
         async Task SetImageAsync(string version, CancellationToken cancel)
         {
-            (await client.ChangeAsync(catalog.Get("apps", "Deployment"), new ObjectKey(Namespace, "podinfo"), deployment =>
+            var changed = await client.ChangeAsync(catalog.Get("apps", "Deployment"), new ObjectKey(Namespace, "podinfo"), deployment =>
             {
                 deployment.Spec.Objects("template", "spec", "containers").First()["image"] = $"ghcr.io/stefanprodan/podinfo:{version}";
                 return true;
-            }, cancel))!.Copy();
+            }, cancel);
+            if (changed is null)
+            {
+                throw new CommandException("the demo's deployment has been deleted");
+            }
         }
 
         /// <summary>Has the load tester ask the canary, and only it, for errors.</summary>

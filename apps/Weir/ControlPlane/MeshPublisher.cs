@@ -9,7 +9,6 @@ using Weir.Mesh;
 using Weir.Node.Addresses;
 using Weir.ProxyConfig;
 using Weir.Resources;
-using Weir.Resources.Kinds;
 using Weir.Xds;
 using Weir.Xds.Server;
 
@@ -41,7 +40,7 @@ public sealed class MeshPublisher : ISnapshotSource
     readonly Dictionary<(string Kind, ObjectKey Key), (string Version, object Model)> read = [];
     volatile MeshSnapshot mesh = MeshSnapshot.Empty;
 
-    public MeshPublisher(Informers informers, KubeClient client, KindCatalog catalog, TimeProvider time, ILogger log)
+    public MeshPublisher(Informers informers, KubeClient client, TimeProvider time, ILogger log)
     {
         this.time = time;
         this.log = log;
@@ -51,7 +50,7 @@ public sealed class MeshPublisher : ISnapshotSource
         virtualServices = informers.For("networking.istio.io", "VirtualService");
         destinationRules = informers.For("networking.istio.io", "DestinationRule");
         gateways = informers.For("networking.istio.io", "Gateway");
-        statuses = new RouteStatusWriter(client, catalog, [virtualServices, destinationRules, gateways], time, log);
+        statuses = new RouteStatusWriter(client, [virtualServices, destinationRules, gateways], time, log);
         foreach (var informer in new[] { services, endpointSlices, pods, virtualServices, destinationRules, gateways })
         {
             informer.OnChange(_ => changes.Writer.TryWrite(true));

@@ -15,7 +15,7 @@ namespace Weir.App.ControlPlane;
 /// Says on every routing resource what became of it: whether it was accepted and what of it is not done, whether what it refers to
 /// exists, and whether the proxies have acknowledged it.
 /// </summary>
-sealed class RouteStatusWriter(KubeClient client, KindCatalog catalog, IReadOnlyList<Informer> informers, TimeProvider time, ILogger log)
+sealed class RouteStatusWriter(KubeClient client, IReadOnlyList<Informer> informers, TimeProvider time, ILogger log)
 {
     readonly Channel<bool> wake = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     readonly Dictionary<string, (long Generation, long Revision)> seen = [];
@@ -167,7 +167,5 @@ sealed class RouteStatusWriter(KubeClient client, KindCatalog catalog, IReadOnly
                 yield return $"spec.gateways: gateway {gateway} does not exist";
             }
         }
-
-        _ = catalog;
     }
 }

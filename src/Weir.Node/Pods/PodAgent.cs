@@ -175,12 +175,26 @@ public sealed class PodAgent : Controller
                 continue;
             }
 
-            container.Command = await environments.BuildAsync(state.Pod, container.Spec, state.Address, state.Directory, cancel);
+            container.Command = await RebuildCommandAsync(state, container, cancel);
             container.Phase = ContainerPhase.Running;
 
             // It was ready before and has not stopped since: it stays so until a probe says otherwise.
             container.IsReady = container.IsStarted = state.Pod.Status.Objects("containerStatuses").Any(s => s.Text("name") == container.Name && s.Flag("ready"));
             StartProbes(state, container);
+        }
+    }
+
+    /// <summary>For probes and exec. What the container was made from may be gone; it runs on all the same.</summary>
+    async Task<ContainerCommand> RebuildCommandAsync(PodState state, ContainerState container, CancellationToken cancel)
+    {
+        try
+        {
+            return await environments.BuildAsync(state.Pod, container.Spec, state.Address, state.Directory, cancel);
+        }
+        catch (ContainerConfigException e)
+        {
+            Log.LogWarning("adopting {Pod} {Container}: {Error}", state.Pod.Key, container.Name, e.Message);
+            return new ContainerCommand([], new Dictionary<string, string>(), state.Directory);
         }
     }
 
