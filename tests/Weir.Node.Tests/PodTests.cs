@@ -55,20 +55,15 @@ public class PodTests
     [Fact]
     public async Task A_record_of_another_process_with_the_same_pid_is_not_adopted()
     {
-        var directory = Directory.CreateTempSubdirectory("weir-pod-").FullName;
-        var started = ContainerProcess.Start(directory, "main", 0, new ContainerCommand(["/bin/sleep", "60"], Path_, directory), DateTimeOffset.UnixEpoch, () => { });
+        var pods = Directory.CreateTempSubdirectory("weir-pods-").FullName;
+        var pod = Directory.CreateDirectory(Path.Combine(pods, "uid")).FullName;
+        var started = ContainerProcess.Start(pod, "main", 0, new ContainerCommand(["/bin/sleep", "60"], Path_, pod), DateTimeOffset.UnixEpoch, () => { });
 
-        Assert.Null(ContainerProcess.Adopt(directory, started.Record with { StartTicks = started.Record.StartTicks + 1 }, () => { }));
+        Assert.Null(ContainerProcess.Adopt(pod, started.Record with { StartTicks = started.Record.StartTicks + 1 }, () => { }));
 
-        Assert.Equal(1, await PodRecords.StopAllAsync(Path.GetDirectoryName(directory)!.Length > 0 ? MoveUnder(directory) : directory, TimeSpan.FromSeconds(5), TimeProvider.System));
-    }
-
-    /// <summary>The records' directory has a sub-directory for each pod.</summary>
-    static string MoveUnder(string pod)
-    {
-        var parent = Directory.CreateTempSubdirectory("weir-pods-").FullName;
-        Directory.Move(pod, Path.Combine(parent, "uid"));
-        return parent;
+        Assert.Equal(1, await PodRecords.StopAllAsync(pods, TimeSpan.FromSeconds(5), TimeProvider.System));
+        await started.WaitForExitAsync(new CancellationTokenSource(TimeSpan.FromSeconds(10)).Token);
+        Assert.Empty(Directory.GetDirectories(pods));
     }
 
     [Theory]

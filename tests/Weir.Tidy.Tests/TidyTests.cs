@@ -126,7 +126,7 @@ public partial class TidyTests
             var lines = File.ReadAllLines(file);
             for (var i = 0; i < lines.Length; i++)
             {
-                if (lines[i] == "    {")
+                if (lines[i] == "    {" && !Regex.IsMatch(lines[i - 1], @"\b(class|record|struct|interface|enum)\b"))
                 {
                     var end = Array.FindIndex(lines, i, l => l is "    }" or "    };");
                     Assert.True(end - i <= longest, $"{file}:{i + 1}: {end - i} lines; the longest may be {longest}");
