@@ -119,6 +119,12 @@ public sealed class CanaryController : Controller
 
     async Task StepAsync(Resource canary, CanarySpec spec, CanaryStatus status, CancellationToken cancel)
     {
+        if (status.Phase == CanaryPhase.None)
+        {
+            status = status with { Phase = CanaryPhase.Initializing };
+            await WriteStatusAsync(canary, status, cancel);
+        }
+
         var target = await client.GetAsync(deployments, new ObjectKey(canary.Namespace, spec.Target), cancel);
         if (target is null)
         {

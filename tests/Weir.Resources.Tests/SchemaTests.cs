@@ -25,7 +25,7 @@ public class SchemaTests
     [InlineData(Canary + "  analysis: {stepWeights: [10, 5]}", "spec.analysis.stepWeights[1]: Invalid value: 5: must be greater than the step before it")]
     [InlineData(Canary + "  analysis: {stepWeight: 10, webhooks: [{name: a, url: 'ftp://x'}]}", "spec.analysis.webhooks[0].url: Invalid value: \"ftp://x\": must be an http or https URL")]
     [InlineData(Route + "  hosts: ['']\n  http: [{route: [{destination: {host: a}}]}]", "spec.hosts[0]: Invalid value: \"\": a host must not be empty")]
-    [InlineData(Route + "  hosts: [a]\n  http: [{route: [{destination: {host: a}, weight: -1}, {destination: {host: b}, weight: 5}]}]", "spec.http[0].route[0].weight: Invalid value: \"-1\": must be greater than or equal to 0")]
+    [InlineData(Route + "  hosts: [a]\n  http: [{route: [{destination: {host: a}, weight: -1}, {destination: {host: b}, weight: 5}]}]", "spec.http[0].route[0].weight: Invalid value: -1: must be greater than or equal to 0")]
     [InlineData(Route + "  hosts: [a]\n  http: [{route: [{destination: {}}]}]", "spec.http[0].route[0].destination.host: Required value")]
     [InlineData(Route + "  hosts: [a]\n  http: [{match: [{uri: {exact: /a, prefix: /b}}], route: [{destination: {host: a}}]}]", "spec.http[0].match[0].uri: Forbidden: only one of exact, prefix and regex may be set")]
     [InlineData(Route + "  hosts: [a]\n  http: [{match: [{uri: {regex: '('}}], route: [{destination: {host: a}}]}]", "spec.http[0].match[0].uri.regex: Invalid value: \"(\": not a regular expression of RE2's kind")]

@@ -100,8 +100,9 @@ public static class KubernetesProtobuf
                     continue;
                 }
 
-                // Encoders write empty messages for parts that were not set.
-                if (WireFormat.GetTagWireType(tag) == WireFormat.WireType.LengthDelimited && input.ReadBytes().IsEmpty)
+                // Kubernetes' encoder writes out what was not set: empty messages and texts, zeros.
+                var isUnset = WireFormat.GetTagWireType(tag) == WireFormat.WireType.LengthDelimited ? input.ReadBytes().IsEmpty : input.ReadInt64() == 0;
+                if (isUnset)
                 {
                     continue;
                 }
@@ -117,7 +118,7 @@ public static class KubernetesProtobuf
             {
                 (json[field.Name] as JsonArray ?? AddTo(json, field.Name, new JsonArray())).Add(ReadValue(field.Type, input));
             }
-            else if (ReadValue(field.Type, input) is { } value)
+            else if (ReadValue(field.Type, input) is { } value && !IsUnset(value))
             {
                 json[field.Name] = value;
             }
@@ -125,6 +126,10 @@ public static class KubernetesProtobuf
 
         return json;
     }
+
+    /// <summary>An empty text and a false are what fields have that nobody set. A zero may have been meant: no replicas.</summary>
+    static bool IsUnset(JsonNode value) =>
+        value is JsonValue v && (v.GetValueKind() == System.Text.Json.JsonValueKind.False || (v.TryGetValue<string>(out var text) && text.Length == 0));
 
     static T AddTo<T>(JsonObject json, string name, T node)
         where T : JsonNode

@@ -25,6 +25,7 @@ public sealed record ApiStatus(int Code, string Reason, string Message)
     {
         var list = violations.Count == 1 ? violations[0].ToString() : $"[{string.Join(", ", violations)}]";
         var details = DetailsOf(kind, name);
+        details["kind"] = kind.Kind;
         details["causes"] = new JsonArray([.. violations.Select(v => new JsonObject
         {
             ["reason"] = v.Reason,

@@ -207,7 +207,8 @@ public sealed class PodAgent : Controller
             container.MarkExited(ContainerProcess.ReadExitCode(state.Directory, container.Name), Time.GetUtcNow());
             if (!state.Pod.IsDeleting && container.ExitCode != 0)
             {
-                await events.RecordAsync(state.Pod, true, "BackOff", $"Container {container.Name} exited with code {container.ExitCode}", cancel);
+                var isFinal = state.Pod.Spec.Text("restartPolicy") == "Never";
+                await events.RecordAsync(state.Pod, true, isFinal ? "Failed" : "BackOff", $"Container {container.Name} exited with code {container.ExitCode}", cancel);
             }
         }
     }

@@ -172,11 +172,11 @@ public static partial class SchemaValidator
         {
             if (number < field.Minimum)
             {
-                violations.Add(Violation.Invalid(path, child.ToJsonString(), $"must be greater than or equal to {field.Minimum}"));
+                violations.Add(Violation.Invalid(path, number, $"must be greater than or equal to {field.Minimum}"));
             }
             else if (number > field.Maximum)
             {
-                violations.Add(Violation.Invalid(path, child.ToJsonString(), $"must be less than or equal to {field.Maximum}"));
+                violations.Add(Violation.Invalid(path, number, $"must be less than or equal to {field.Maximum}"));
             }
         }
 
