@@ -101,6 +101,9 @@ public sealed class ReleaseTests : IAsyncLifetime
         }
 
         await PhaseAsync("Initialized", 60);
+        await UntilAsync("routes programmed", 20, async () =>
+            (await client.GetAsync(Kind("networking.istio.io", "VirtualService"), Podinfo, default))?.Status.Objects("conditions")
+                .FirstOrDefault(c => c.Text("type") == "Programmed" && c.Text("status") == "True"));
         var (code, url) = await WeirAsync("gateway", "url");
         Assert.True(code == 0, url);
         outside = Task.Run(() => AskAsync(new Uri(url)));

@@ -96,6 +96,7 @@ static class DemoCommand
             }
 
             await UntilAsync("Initialized", cancel);
+            await UntilProgrammedAsync(cancel);
             var gateway = (await GatewayCommand.FindAsync(client, cancel))[0];
             users = new UserTraffic(new Uri(gateway), "app.example.com", time);
             users.Start();
@@ -137,6 +138,22 @@ static class DemoCommand
                 metadata = new { cmd = "hey -z 40s -q 20 -c 2 http://podinfo-canary.demo:9898/status/500" },
             }, cancel);
             response.EnsureSuccessStatusCode();
+        }
+
+        /// <summary>The users come once the gateway knows the way.</summary>
+        async Task UntilProgrammedAsync(CancellationToken cancel)
+        {
+            var began = time.GetTimestamp();
+            while (await client.GetAsync(catalog.Get("networking.istio.io", "VirtualService"), new ObjectKey(Namespace, "podinfo"), cancel) is not { } route
+                || !route.Status.Objects("conditions").Any(c => c.Text("type") == "Programmed" && c.Text("status") == "True" && c.Number("observedGeneration") == route.Generation))
+            {
+                if (time.GetElapsedTime(began) > PhaseLimit)
+                {
+                    throw new CommandException("the routes did not reach the gateway");
+                }
+
+                await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancel);
+            }
         }
 
         async Task UntilAsync(string phase, CancellationToken cancel)

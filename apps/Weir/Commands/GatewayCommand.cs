@@ -26,7 +26,7 @@ static class GatewayCommand
             {
                 // A Gateway that was applied a moment ago has its proxy a moment later.
                 var urls = await FindAsync(client, cancel);
-                if (urls.Count > 0)
+                if (urls.Count > 0 && (await AreReadyAsync(client, cancel) || time.GetElapsedTime(began) > WaitLimit))
                 {
                     Console.WriteLine(urls[0]);
                     return 0;
@@ -42,6 +42,13 @@ static class GatewayCommand
             }
         });
         return new Command("gateway", "The ingress gateway.") { url };
+    }
+
+    static async Task<bool> AreReadyAsync(KubeClient client, CancellationToken cancel)
+    {
+        var services = await client.ListAsync(KindCatalog.Default.Get("", "Service"), Bootstrap.SystemNamespace, cancel, GatewayProvisioner.Label + "=true");
+        var deployments = await client.ListAsync(KindCatalog.Default.Get("apps", "Deployment"), Bootstrap.SystemNamespace, cancel);
+        return services.Items.All(s => deployments.Items.FirstOrDefault(d => d.Name == s.Name)?.Status.Number("availableReplicas") > 0);
     }
 
     /// <summary>Of every gateway, the port 80 first.</summary>

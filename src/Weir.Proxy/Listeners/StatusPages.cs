@@ -20,13 +20,13 @@ static class StatusPages
 
         if (path.SequenceEqual("/stats/prometheus"u8) || path.SequenceEqual("/metrics"u8))
         {
-            (string, string, double)[] gauges =
+            (string, string, string, double)[] own =
             [
-                ("weir_proxy_downstream_connections", "Connections open now.", engine.ActiveConnections),
-                ("weir_proxy_managed_bytes", "Size of the managed heap.", GC.GetTotalMemory(false)),
-                ("weir_proxy_allocated_bytes_total", "Managed bytes ever allocated.", GC.GetTotalAllocatedBytes()),
+                ("weir_proxy_downstream_connections", "gauge", "Connections open now.", engine.ActiveConnections),
+                ("weir_proxy_managed_bytes", "gauge", "Size of the managed heap.", GC.GetTotalMemory(false)),
+                ("weir_proxy_allocated_bytes_total", "counter", "Managed bytes ever allocated.", GC.GetTotalAllocatedBytes()),
             ];
-            return (200, PrometheusText.ContentType, Encoding.UTF8.GetBytes(PrometheusText.Write(engine.Stats, gauges)));
+            return (200, PrometheusText.ContentType, Encoding.UTF8.GetBytes(PrometheusText.Write(engine.Stats, own)));
         }
 
         return path.SequenceEqual("/clusters"u8) ? Text(200, Clusters(engine)) : Text(404, "not found\n");

@@ -8,7 +8,7 @@ public static class PrometheusText
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-    public static string Write(StatsRegistry stats, IEnumerable<(string Name, string Help, double Value)> gauges)
+    public static string Write(StatsRegistry stats, IEnumerable<(string Name, string Type, string Help, double Value)> own)
     {
         var rows = stats.All.SelectMany(Rows).ToList();
         var text = new StringBuilder();
@@ -25,11 +25,11 @@ public static class PrometheusText
             WriteHistogram(text, labels, total);
         }
 
-        WriteBytes(text, "istio_request_bytes_sum", rows, t => t.RequestBytes);
-        WriteBytes(text, "istio_response_bytes_sum", rows, t => t.ResponseBytes);
-        foreach (var (name, help, value) in gauges)
+        WriteBytes(text, "istio_request_bytes", "Bytes of request bodies.", rows, t => t.RequestBytes);
+        WriteBytes(text, "istio_response_bytes", "Bytes of response bodies.", rows, t => t.ResponseBytes);
+        foreach (var (name, type, help, value) in own)
         {
-            text.Append($"# HELP {name} {help}\n# TYPE {name} gauge\n{name} ").Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
+            text.Append($"# HELP {name} {help}\n# TYPE {name} {type}\n{name} ").Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
         }
 
         return text.ToString();
@@ -73,12 +73,14 @@ public static class PrometheusText
         text.Append("istio_request_duration_milliseconds_count{").Append(labels).Append("} ").Append(cumulative).Append('\n');
     }
 
-    static void WriteBytes(StringBuilder text, string name, List<(string Labels, Total Total)> rows, Func<Total, long> value)
+    /// <summary>Sum and count, without buckets: averages and rates are what they are asked for.</summary>
+    static void WriteBytes(StringBuilder text, string name, string help, List<(string Labels, Total Total)> rows, Func<Total, long> value)
     {
-        text.Append($"# HELP {name} Body bytes.\n# TYPE {name} counter\n");
+        text.Append($"# HELP {name} {help}\n# TYPE {name} summary\n");
         foreach (var (labels, total) in rows)
         {
-            text.Append(name).Append('{').Append(labels).Append("} ").Append(value(total)).Append('\n');
+            text.Append(name).Append("_sum{").Append(labels).Append("} ").Append(value(total)).Append('\n');
+            text.Append(name).Append("_count{").Append(labels).Append("} ").Append(total.Count).Append('\n');
         }
     }
 
