@@ -68,6 +68,16 @@ public class ValueTests
         Assert.StartsWith("yaml: line ", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Aliases_cannot_make_a_small_document_huge()
+    {
+        var bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + string.Concat(Enumerable.Range(1, 8)
+            .Select(i => $"a{i}: &a{i} [{string.Join(", ", Enumerable.Repeat($"*a{i - 1}", 10))}]\n"));
+
+        var error = Assert.Throws<YamlSyntaxException>(() => YamlReader.Parse(bomb));
+        Assert.Contains("the aliases stand for more than", error.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("a=b", true)]
     [InlineData("a!=b", false)]

@@ -41,8 +41,11 @@ public sealed class DataDirectory
 
     public void Create()
     {
-        Directory.CreateDirectory(Path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        Directory.CreateDirectory(Pods);
+        // The directory itself may be the user's own, with a mode he chose; what is put into it is private.
+        const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        Directory.CreateDirectory(Path, mine);
+        Directory.CreateDirectory(Pods, mine);
+        Directory.CreateDirectory(Authority, mine);
     }
 
     /// <summary>Takes the directory for this process until the handle is disposed; null when another has it.</summary>

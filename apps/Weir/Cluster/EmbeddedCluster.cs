@@ -101,6 +101,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable
             new DeploymentController(client, catalog, informers, time, Log("deployment")),
             new ReplicaSetController(client, catalog, informers, time, Log("replicaset")),
             new EndpointSliceController(client, catalog, informers, time, Log("endpointslice")),
+            new EventExpiry(client, informers, time, Log("events")),
             new NamespaceController(client, catalog, informers, time, Log("namespace")),
             new HorizontalPodAutoscalerController(client, catalog, informers, agent.ProcessesOf, time, Log("autoscaler")),
             new GatewayProvisioner(client, catalog, informers, time, Log("gateway")),

@@ -113,8 +113,19 @@ public sealed class MeshPublisher : ISnapshotSource
             subscription.Publish(mesh);
         }
 
+        Forget();
         statuses.Observe(mesh);
         ReportAcknowledged();
+    }
+
+    /// <summary>Models of resources that are gone are not kept.</summary>
+    void Forget()
+    {
+        var informers = new[] { virtualServices, destinationRules, gateways };
+        foreach (var key in read.Keys.Where(k => Array.TrueForAll(informers, i => i.Kind.Kind != k.Kind || i.Get(k.Key) is null)).ToList())
+        {
+            read.Remove(key);
+        }
     }
 
     /// <summary>A resource is read once for each of its versions.</summary>

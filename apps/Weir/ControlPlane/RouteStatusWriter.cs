@@ -27,7 +27,13 @@ sealed class RouteStatusWriter(KubeClient client, IReadOnlyList<Informer> inform
     {
         lock (gate)
         {
-            foreach (var resource in informers.SelectMany(i => i.All))
+            var current = informers.SelectMany(i => i.All).ToList();
+            foreach (var gone in seen.Keys.Except(current.Select(r => r.Uid)).ToList())
+            {
+                seen.Remove(gone);
+            }
+
+            foreach (var resource in current)
             {
                 // The revision in which this generation first took part: once it is acknowledged, so is the generation.
                 if (!seen.TryGetValue(resource.Uid, out var known) || known.Generation != resource.Generation)

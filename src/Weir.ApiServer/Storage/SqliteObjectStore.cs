@@ -47,6 +47,17 @@ public sealed class SqliteObjectStore : IObjectStore
     public static SqliteObjectStore Open(string path)
     {
         SQLitePCL.Batteries_V2.Init();
+        if (!File.Exists(path))
+        {
+            // Secrets are in it. SQLite gives its journals the mode of the database.
+            new FileStream(path, new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            }).Dispose();
+        }
+
         var database = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false }.ToString());
         database.Open();
         // NORMAL hands each commit to the operating system: it survives the death of this process, which is what is promised.

@@ -15,6 +15,9 @@ public static partial class YamlReader
     /// <summary>Nesting deeper than this is refused, so that hostile input cannot exhaust the stack.</summary>
     const int MaximumDepth = 100;
 
+    /// <summary>Aliases copy what they name; a document that would grow beyond this many nodes by them is refused.</summary>
+    const int MaximumAliasedNodes = 100_000;
+
     [GeneratedRegex(@"^[-+]?(0|[1-9][0-9]*)$")]
     private static partial Regex Integer();
 
@@ -56,9 +59,14 @@ public static partial class YamlReader
 
         if (parser.TryConsume<AnchorAlias>(out var alias))
         {
-            return anchors.TryGetValue(alias.Value, out var aliased)
-                ? aliased?.DeepClone()
-                : throw new YamlSyntaxException($"yaml: line {alias.Start.Line}: unknown anchor '{alias.Value}'");
+            if (!anchors.TryGetValue(alias.Value, out var aliased))
+            {
+                throw new YamlSyntaxException($"yaml: line {alias.Start.Line}: unknown anchor '{alias.Value}'");
+            }
+
+            return Count(aliased, MaximumAliasedNodes) > MaximumAliasedNodes
+                ? throw new YamlSyntaxException($"yaml: line {alias.Start.Line}: the aliases stand for more than {MaximumAliasedNodes} nodes")
+                : aliased?.DeepClone();
         }
 
         if (parser.TryConsume<Scalar>(out var scalar))
@@ -97,6 +105,28 @@ public static partial class YamlReader
         }
 
         return Remember(anchors, start.Anchor, map);
+    }
+
+    /// <summary>Nodes in a tree, as far as the limit: nothing is built before it is known to be small enough.</summary>
+    static int Count(JsonNode? node, int limit)
+    {
+        var children = node switch
+        {
+            JsonObject map => map.Select(p => p.Value),
+            JsonArray list => list,
+            _ => [],
+        };
+        var count = 1;
+        foreach (var child in children)
+        {
+            count += Count(child, limit - count);
+            if (count > limit)
+            {
+                break;
+            }
+        }
+
+        return count;
     }
 
     static JsonNode? Remember(Dictionary<AnchorName, JsonNode?> anchors, AnchorName anchor, JsonNode? node)
