@@ -22,8 +22,10 @@ foreach (var kind in new[] { "gate", "rollback" })
     app.MapPost($"/{kind}/check", async (HttpContext context) => await ReadAsync(context) is { } key
         ? gates.IsOpen(kind, key) ? Results.Text("Approved") : Results.Text("Forbidden", statusCode: 403)
         : Results.BadRequest("name and namespace are required"));
-    app.MapPost($"/{kind}/open", async (HttpContext context) => await SetAsync(context, kind, isOpen: true));
-    app.MapPost($"/{kind}/close", async (HttpContext context) => await SetAsync(context, kind, isOpen: false));
+
+    // With a body, so that the result is not taken for a request delegate's and dropped.
+    app.MapPost($"/{kind}/open", async (HttpContext context) => { return await SetAsync(context, kind, isOpen: true); });
+    app.MapPost($"/{kind}/close", async (HttpContext context) => { return await SetAsync(context, kind, isOpen: false); });
 }
 
 app.MapPost("/", async (HttpContext context) =>

@@ -55,13 +55,14 @@ public sealed class EmbeddedCluster : IAsyncDisposable
 
     public ISignals Signals { get; }
 
-    public int Port { get; }
+    public int Port { get; private set; }
 
     /// <param name="port">Of the API server; 0 for the one the cluster had before, or a free one.</param>
     /// <exception cref="IOException">The port is taken, or the store cannot be opened.</exception>
     public static async Task<EmbeddedCluster> StartAsync(DataDirectory data, int port, TimeProvider time, ILoggerFactory logs, CancellationToken cancel)
     {
         var catalog = KindCatalog.Default;
+        var isNew = data.ReadIdentity() is null;
         var identity = Identify(data, port);
         var network = new NodeNetwork(identity.NetworkBlock);
         // Lives as long as the server that checks clients against it.
@@ -113,7 +114,19 @@ public sealed class EmbeddedCluster : IAsyncDisposable
 
         try
         {
-            cluster.api = await StartApiAsync(handler, authority, identity, cancel);
+            try
+            {
+                cluster.api = await StartApiAsync(handler, authority, identity, cancel);
+            }
+            catch (IOException) when (isNew && port == 0)
+            {
+                // Another program took the port in the moment after it was found free; nobody knows ours yet.
+                identity = identity with { ApiPort = AnyFreePort() };
+                cluster.Port = identity.ApiPort;
+                data.WriteIdentity(identity);
+                cluster.api = await StartApiAsync(handler, authority, identity, cancel);
+            }
+
             KubeconfigFile.Write(data.Kubeconfig, identity.ApiPort, authority.Root, authority.IssueClient("weir-admin", "system:masters", CertificateLifetime));
             await Bootstrap.EnsureAsync(client, catalog, time, cancel);
             cluster.xds = await XdsHost.StartAsync(data.XdsSocket, publisher, cancel);
@@ -204,11 +217,11 @@ public sealed class EmbeddedCluster : IAsyncDisposable
     static int FreePort()
     {
         const int usual = 6443;
-        if (!IsListening(usual))
-        {
-            return usual;
-        }
+        return IsListening(usual) ? AnyFreePort() : usual;
+    }
 
+    static int AnyFreePort()
+    {
         using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         return ((IPEndPoint)probe.LocalEndPoint!).Port;
