@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Net.Http.Json;
+using System.Runtime.InteropServices;
 using Weir.App.Cluster;
 using Weir.App.ControlPlane;
 using Weir.App.Demo;
@@ -37,14 +38,26 @@ static class DemoCommand
         UserTraffic? users;
         IReadOnlyList<Resource> pods = [];
 
-        public async Task<int> RunAsync(bool keep, CancellationToken cancel)
+        public async Task<int> RunAsync(bool keep, CancellationToken cancelled)
         {
             var began = time.GetTimestamp();
+
+            // Ctrl-C leaves nothing behind either.
+            using var interrupted = CancellationTokenSource.CreateLinkedTokenSource(cancelled);
+            using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, Interrupt);
+            using var sigterm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Interrupt);
+            void Interrupt(PosixSignalContext context)
+            {
+                context.Cancel = true;
+                interrupted.Cancel();
+            }
+
+            var cancel = interrupted.Token;
             var data = new DataDirectory(Directory.CreateTempSubdirectory("weir-demo-").FullName);
-            await UpCommand.DetachAsync(data, 0, cancel);
             var isDone = false;
             try
             {
+                await UpCommand.DetachAsync(data, 0, cancel);
                 (client, _) = Shared.Connect(data.Kubeconfig, data.Path);
                 using var scraping = CancellationTokenSource.CreateLinkedTokenSource(cancel);
                 using var http = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false });
