@@ -169,8 +169,13 @@ sealed class ProxyHarness : IAsyncDisposable
         return await result.Task;
     }
 
-    public long Count(int code, ResponseFlag flag) =>
-        Stats.All.SelectMany(s => s.All).Where(s => s.Code == code && s.Flag == flag).Sum(s => Volatile.Read(ref s.Count));
+    /// <summary>Requests counted under a code and a flag. The proxy counts after it has answered, so the first may take a moment.</summary>
+    public long Count(int code, ResponseFlag flag)
+    {
+        long Read() => Stats.All.SelectMany(s => s.All).Where(s => s.Code == code && s.Flag == flag).Sum(s => Volatile.Read(ref s.Count));
+        SpinWait.SpinUntil(() => Read() > 0, TimeSpan.FromSeconds(5));
+        return Read();
+    }
 
     static Cluster BuildCluster(string name, int[] ports)
     {
