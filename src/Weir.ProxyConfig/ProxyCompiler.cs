@@ -23,7 +23,7 @@ public static class ProxyCompiler
         var workload = WorkloadOf(mesh, node);
         var application = options.ApplicationAddress(node.Address);
         var outbound = OutboundRoutes.Build(mesh, node.Namespace, workload);
-        foreach (var resource in OutboundClusters.Build(mesh, node.Namespace))
+        foreach (var resource in OutboundClusters.Build(mesh))
         {
             yield return resource;
         }
@@ -41,7 +41,7 @@ public static class ProxyCompiler
 
     static IEnumerable<(string, XdsResource)> Gateway(MeshSnapshot mesh, ProxyNode node, CompileOptions options)
     {
-        foreach (var resource in OutboundClusters.Build(mesh, node.Namespace))
+        foreach (var resource in OutboundClusters.Build(mesh))
         {
             yield return resource;
         }
@@ -57,7 +57,7 @@ public static class ProxyCompiler
 
     static IEnumerable<(string, XdsResource)> NodeProxy(MeshSnapshot mesh, CompileOptions options)
     {
-        foreach (var resource in OutboundClusters.Build(mesh, ""))
+        foreach (var resource in OutboundClusters.Build(mesh))
         {
             yield return resource;
         }

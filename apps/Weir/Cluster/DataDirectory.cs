@@ -26,7 +26,6 @@ public sealed class DataDirectory
     public string Authority => At("pki");
     public string Log => At("weir.log");
     public string Images => At("images.json");
-    public string Cache => At("cache");
 
     /// <summary>Where proxies find the control plane. Unix sockets have short names, so a long directory gets one elsewhere.</summary>
     public string XdsSocket => At("xds.sock").Length < 100

@@ -23,7 +23,7 @@ static class ApplyCommand
             var failed = 0;
             foreach (var (kind, resource, source) in Manifests.Read(parsed.GetValue(files)!, parsed.GetValue(ns) ?? defaultNamespace))
             {
-                var name = $"{kind.Singular}{(kind.Group.Length == 0 ? "" : "." + kind.Group)}/{resource.Name}";
+                var name = $"{kind.QualifiedSingular}/{resource.Name}";
                 var applied = resource.Json.ToJsonString(Resource.JsonOptions);
                 var (result, verb) = await ApplyAsync(client, kind, resource, applied, cancel);
                 if (result.IsDone)

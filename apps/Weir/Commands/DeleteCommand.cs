@@ -40,7 +40,7 @@ static class DeleteCommand
                 var result = await client.DeleteAsync(kind, key, cancel);
                 if (result.IsDone)
                 {
-                    Console.WriteLine($"{kind.Singular}{(kind.Group.Length == 0 ? "" : "." + kind.Group)} \"{key.Name}\" deleted");
+                    Console.WriteLine($"{kind.QualifiedSingular} \"{key.Name}\" deleted");
                 }
                 else
                 {

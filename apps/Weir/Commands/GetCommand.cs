@@ -81,7 +81,7 @@ static class GetCommand
         {
             var cells = (r["cells"] as JsonArray)!;
             var shown = columns.Select(c => cells[c.Index].Text() ?? "").ToList();
-            shown[0] = isOneOfMany ? $"{kind.Singular}{(kind.Group.Length == 0 ? "" : "." + kind.Group)}/{shown[0]}" : shown[0];
+            shown[0] = isOneOfMany ? $"{kind.QualifiedSingular}/{shown[0]}" : shown[0];
             return (IReadOnlyList<string>)(withNamespace ? [r.Text("object", "metadata", "namespace") ?? "", .. shown] : shown);
         }).ToList();
         if (rows.Count == 0)
@@ -115,7 +115,7 @@ static class GetCommand
             case "name":
                 foreach (var item in json["items"] is JsonArray ? json.Objects("items") : [json])
                 {
-                    Console.WriteLine($"{kind.Singular}{(kind.Group.Length == 0 ? "" : "." + kind.Group)}/{item.Text("metadata", "name")}");
+                    Console.WriteLine($"{kind.QualifiedSingular}/{item.Text("metadata", "name")}");
                 }
 
                 break;

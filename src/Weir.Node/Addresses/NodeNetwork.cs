@@ -19,10 +19,6 @@ public sealed record NodeNetwork(int Block)
 
     public static int Capacity => Hosts;
 
-    public bool IsPodAddress(string? address) => address?.StartsWith($"127.{64 + Block}.", StringComparison.Ordinal) == true;
-
-    public bool IsServiceAddress(string? address) => address?.StartsWith($"127.{128 + Block}.", StringComparison.Ordinal) == true;
-
     /// <summary>Where an application listens whose pod address its sidecar serves.</summary>
     public static string ApplicationAddress(string podAddress)
     {

@@ -71,7 +71,7 @@ sealed partial class HttpConnection
                     pump = PumpRequestAsync();
                 }
 
-                outcome = await ReadResponseHeadAsync(isFirst: true);
+                outcome = await ReadResponseHeadAsync();
                 if (outcome == Attempt.Answered)
                 {
                     break;
@@ -338,8 +338,9 @@ sealed partial class HttpConnection
 
     /// <summary>Reads heads until a final one, passing interim answers on to clients that know them.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    async ValueTask<Attempt> ReadResponseHeadAsync(bool isFirst)
+    async ValueTask<Attempt> ReadResponseHeadAsync()
     {
+        var isFirst = true;
         var connection = upstream!;
         var bytes = connection.HoldBuffer();
         while (true)

@@ -15,7 +15,7 @@ static class OutboundClusters
 {
     static readonly Duration ConnectTimeout = new() { Seconds = 10 };
 
-    public static IEnumerable<(string Type, XdsResource Resource)> Build(MeshSnapshot mesh, string ns)
+    public static IEnumerable<(string Type, XdsResource Resource)> Build(MeshSnapshot mesh)
     {
         foreach (var service in mesh.Services.Values)
         {

@@ -36,7 +36,6 @@ public sealed class KindCatalog
             byKind.Add((kind.Group, kind.Kind), kind);
         }
 
-        // Events live in two groups over one storage; the second group is a view of the first.
         Types = types;
     }
 

@@ -48,6 +48,9 @@ public sealed record ResourceKind
     /// <summary>As error messages name it: <c>deployments.apps</c>, or <c>pods</c> for the core group.</summary>
     public string QualifiedPlural => Group.Length == 0 ? Plural : $"{Plural}.{Group}";
 
+    /// <summary>As commands name an object's kind: <c>deployment.apps</c>, or <c>pod</c>.</summary>
+    public string QualifiedSingular => Group.Length == 0 ? Singular : $"{Singular}.{Group}";
+
     public string QualifiedKind => Group.Length == 0 ? Kind : $"{Kind}.{Group}";
 
     public string Path(string? ns, string version)
