@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Weir.Proxy.App;
 using Weir.Proxy.Configuration;
+using Weir.Proxy.Lifecycle;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Telemetry;
 using Weir.Xds.Client;
@@ -19,8 +20,7 @@ if (options is null)
 }
 
 var time = TimeProvider.System;
-void Log(string message) => Console.Error.WriteLine($"{time.GetUtcNow().UtcDateTime:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} {message}");
-
+var log = new ProxyLog(time, Console.Error) { Level = options.LogLevel };
 using var stopping = new CancellationTokenSource();
 var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 void OnSignal(PosixSignalContext context)
@@ -32,13 +32,16 @@ void OnSignal(PosixSignalContext context)
 using var sigterm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
 using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 
-var stats = new StatsRegistry(options.Concurrency);
-var engine = new ProxyEngine(options.Concurrency, stats, time, Environment.ProcessId, options.StatusAddress);
-var store = new ConfigStore(new ConfigTranslator(stats, options.Identity), engine.Publish);
+var engine = new ProxyEngine(options.Engine, new StatsRegistry(options.Engine.Concurrency), time, log);
+var store = new ConfigStore(engine, options.Identity);
+var kept = options.StateDirectory is null ? null : new LastGoodConfiguration(Path.Combine(options.StateDirectory, "last-good.bin"), store, log, time);
+var predecessor = options.HandoverSocket is null ? null : Handover.Take(options.HandoverSocket);
 engine.IsReady = () => store.IsReady;
+engine.OnQuit = () => stopped.TrySetResult();
 try
 {
-    engine.Start();
+    engine.Start(predecessor?.Sockets);
+    kept?.Load();
 }
 catch (IOException e)
 {
@@ -46,13 +49,39 @@ catch (IOException e)
     return 1;
 }
 
-Log($"{options.Identity.Id} started, control plane {options.ControlPlane}");
-var ads = new AdsClient(ConnectAsync, options.ControlPlane.Authority, options.Identity.ToNode(), store, time, Log);
+log.Info($"{options.Identity.Id} started, control plane {options.ControlPlane}");
+var handover = Task.CompletedTask;
+void TakeOver()
+{
+    if (predecessor is { } before && store.IsReady)
+    {
+        predecessor = null;
+        before.Confirm();
+        engine.CloseInherited();
+        log.Info("took over from the running proxy");
+    }
+
+    if (predecessor is null && options.HandoverSocket is { } path && handover.IsCompleted)
+    {
+        handover = Handover.OfferAsync(path, engine.ListeningSockets, () => stopped.TrySetResult(), log, stopping.Token);
+    }
+}
+
+store.OnApplied = _ =>
+{
+    kept?.Touch();
+    TakeOver();
+};
+TakeOver();
+var ads = new AdsClient(ConnectAsync, options.ControlPlane.Authority, options.Identity.ToNode(), store, time, log.Warning);
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
+var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
 await stopped.Task;
-Log("draining");
+log.Info("draining");
 await stopping.CancelAsync();
 await following;
+await keeping;
+await handover;
 await engine.DrainAsync(options.DrainLimit, time);
 return 0;
 

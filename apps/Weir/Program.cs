@@ -17,6 +17,7 @@ var root = new RootCommand("Weir: a service mesh on one machine, with progressiv
     LogsCommand.Create(),
     ExecCommand.Create(),
     EventsCommand.Create(),
+    XdsCommand.Create(),
     CompletionCommand.Create(),
 };
 try

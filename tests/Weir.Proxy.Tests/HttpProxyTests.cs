@@ -424,7 +424,7 @@ public class HttpProxyTests
         proxy.Clusters(("c", [proxy.Answering(Ok)]));
         proxy.Routes(To("c"));
         var cluster = new Envoy.Config.Cluster.V3.Cluster { Name = "late", Type = Envoy.Config.Cluster.V3.Cluster.Types.DiscoveryType.Eds };
-        Assert.Null(proxy.Store.Apply(XdsTypes.Cluster, [("late", Google.Protobuf.MessageExtensions.ToByteString(cluster))], []));
+        Assert.Null(proxy.Apply(XdsTypes.Cluster, ("late", cluster)));
 
         Assert.Contains("late", proxy.Store.References(XdsTypes.Endpoints));
         Assert.StartsWith("HTTP/1.1 200", await proxy.ExchangeAsync(Get, EndsWithOk), StringComparison.Ordinal);

@@ -14,6 +14,9 @@ using Weir.Proxy.Configuration;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Telemetry;
 using Weir.Xds;
+using Weir.Xds.Client;
+
+using FilterChain = Envoy.Config.Listener.V3.FilterChain;
 
 namespace Weir.Proxy.Tests;
 
@@ -27,8 +30,8 @@ sealed class ProxyHarness : IAsyncDisposable
     public ProxyHarness()
     {
         Stats = new StatsRegistry(1);
-        engine = new ProxyEngine(1, Stats, TimeProvider.System, 1, null);
-        store = new ConfigStore(new ConfigTranslator(Stats, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1")), engine.Publish);
+        engine = new ProxyEngine(new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, TextWriter.Null));
+        store = new ConfigStore(engine, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
         engine.Start();
         Port = FreePort();
     }
@@ -39,7 +42,14 @@ sealed class ProxyHarness : IAsyncDisposable
 
     public ConfigStore Store => store;
 
-    public string? Clusters(params (string Name, int[] Ports)[] clusters) => store.Apply(XdsTypes.Cluster, [.. clusters.Select(c => (c.Name, BuildCluster(c.Name, c.Ports).ToByteString()))], []);
+    public string? Clusters(params (string Name, int[] Ports)[] clusters) => Apply(XdsTypes.Cluster, [.. clusters.Select(c => (c.Name, (IMessage)BuildCluster(c.Name, c.Ports)))]);
+
+    /// <returns>Why something was refused, or null.</returns>
+    public string? Apply(string type, params (string Name, IMessage Message)[] resources)
+    {
+        var refused = store.Apply(type, [.. resources.Select(r => new ReceivedResource(r.Name, "1", r.Message.ToByteString()))], []);
+        return refused.Count == 0 ? null : string.Join("; ", refused.Values);
+    }
 
     public string? Routes(params Route[] routes)
     {
@@ -54,7 +64,7 @@ sealed class ProxyHarness : IAsyncDisposable
         var chain = new FilterChain();
         chain.Filters.Add(new Filter { Name = "http", TypedConfig = new Any { TypeUrl = XdsTypes.HttpConnectionManager, Value = manager.ToByteString() } });
         listener.FilterChains.Add(chain);
-        return store.Apply(XdsTypes.Listener, [("test", listener.ToByteString())], []);
+        return Apply(XdsTypes.Listener, ("test", listener));
     }
 
     public static Route To(string cluster, TimeSpan? timeout = null) => new()

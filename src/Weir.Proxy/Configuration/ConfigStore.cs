@@ -1,166 +1,401 @@
 using System.Collections.Frozen;
 using Envoy.Config.Endpoint.V3;
 using Envoy.Config.Route.V3;
+using Envoy.Extensions.TransportSockets.Tls.V3;
 using Google.Protobuf;
+using Weir.Proxy.Listeners;
 using Weir.Proxy.Routing;
 using Weir.Xds;
 using Weir.Xds.Client;
+using XdsCluster = Envoy.Config.Cluster.V3.Cluster;
 
 namespace Weir.Proxy.Configuration;
 
 /// <summary>
-/// Collects what the control plane sends and makes complete configurations of it. A response with an error changes nothing; a
-/// listener whose routes have not come yet is left out until they have.
+/// Collects what the control plane sends and puts it in force, each resource once all that it needs is there: routes when their
+/// clusters know their endpoints, listeners when their routes and secrets have come. What cannot be used is refused by name, and what
+/// was there before stays.
 /// </summary>
-public sealed class ConfigStore(ConfigTranslator translator, Func<ProxyConfiguration, string?> publish) : IConfigSink
+public sealed class ConfigStore : IConfigSink
 {
-    Dictionary<string, Envoy.Config.Cluster.V3.Cluster> clusters = [];
-    Dictionary<string, ClusterLoadAssignment> assignments = [];
-    Dictionary<string, Envoy.Config.Listener.V3.Listener> listeners = [];
-    Dictionary<string, RouteConfiguration> routes = [];
+    static readonly IReadOnlyDictionary<string, string> Nothing = FrozenDictionary<string, string>.Empty;
+
+    readonly ProxyEngine engine;
+    readonly ClusterTranslator clusterTranslator;
+    readonly RouteTranslator routeTranslator;
+    readonly ListenerTranslator listenerTranslator;
+    readonly Dictionary<string, Dictionary<string, ReceivedResource>> held = XdsTypes.PushOrder.ToDictionary(t => t, _ => new Dictionary<string, ReceivedResource>());
     readonly HashSet<string> received = [];
-    Dictionary<string, LoadBalancing.Cluster> builtClusters = [];
-    Dictionary<string, RouteTable> builtRoutes = [];
-    Dictionary<string, RouteTable> activeRoutes = [];
-    HashSet<string> endpointNames = [];
-    HashSet<string> routeNames = [];
+    readonly Dictionary<string, RouteSlot> routeSlots = [];
+    readonly Dictionary<string, RouteTable> waitingRoutes = [];
+    readonly Dictionary<string, BuiltListener> listeners = [];
+    readonly Dictionary<string, BuiltCluster> clusters = [];
+
+    /// <summary>A listener as it is in force; null while it waits for a secret that it never had.</summary>
+    sealed record BuiltListener(ListenerConfiguration? Configuration, HashSet<string> Secrets);
+
+    /// <param name="Assignment">The name its endpoints come under; null when it brings its own.</param>
+    sealed record BuiltCluster(string? Assignment, HashSet<string> Secrets, bool WaitsForSecret);
+
+    public ConfigStore(ProxyEngine engine, NodeIdentity self)
+    {
+        this.engine = engine;
+        var translation = new Translation(engine.Stats, self, engine.LogFiles, engine.Clusters, engine.Concurrency)
+        {
+            FindSecret = name => held[XdsTypes.Secret].TryGetValue(name, out var secret) ? Secret.Parser.ParseFrom(secret.Value) : null,
+        };
+        clusterTranslator = new ClusterTranslator(translation);
+        routeTranslator = new RouteTranslator(engine.Clusters);
+        listenerTranslator = new ListenerTranslator(translation, RouteSlotOf);
+    }
 
     /// <summary>Clusters and listeners have been accepted, and every listener has had what it needs to serve.</summary>
-    public bool IsReady { get; private set; }
+    public bool IsReady => received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener)
+        && listeners.Values.All(l => l.Configuration is { } c && IsComplete(c));
 
-    bool HasPendingListeners { get; set; }
+    /// <summary>Why resources were refused last, by type and name; for the configuration dump.</summary>
+    public Dictionary<(string Type, string Name), string> Refused { get; } = [];
 
-    public IReadOnlySet<string> References(string type) => type == XdsTypes.Endpoints ? endpointNames : routeNames;
+    /// <summary>Called after every change, with the type that changed.</summary>
+    public Action<string> OnApplied { get; set; } = _ => { };
 
-    public string? Apply(string type, IReadOnlyList<(string Name, ByteString Value)> changed, IReadOnlyList<string> removed)
+    public IReadOnlyDictionary<string, string> Versions(string type)
     {
-        var before = (clusters, assignments, listeners, routes, builtClusters, builtRoutes, activeRoutes);
-        try
+        lock (held)
         {
-            // Copies, so that an error half-way leaves what was.
-            (clusters, assignments, listeners, routes) = (new(clusters), new(assignments), new(listeners), new(routes));
-            (builtClusters, builtRoutes, activeRoutes) = (new(builtClusters), new(builtRoutes), new(activeRoutes));
-            Merge(type, changed, removed);
-            var error = publish(Build());
-            if (error is null)
+            return held[type].ToDictionary(r => r.Key, r => r.Value.Version);
+        }
+    }
+
+    /// <summary>All that is held, in the order in which it must be applied.</summary>
+    public IReadOnlyList<(string Type, ReceivedResource Resource)> Held
+    {
+        get
+        {
+            lock (held)
             {
-                received.Add(type);
-                IsReady |= received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener) && !HasPendingListeners;
-                return null;
+                return [.. XdsTypes.PushOrder.SelectMany(t => held[t].Values.Select(r => (t, r)))];
+            }
+        }
+    }
+
+    public IReadOnlySet<string> References(string type) => type switch
+    {
+        XdsTypes.Endpoints => clusters.Values.Select(c => c.Assignment).OfType<string>().ToHashSet(),
+        XdsTypes.Secret => clusters.Values.SelectMany(c => c.Secrets).Concat(listeners.Values.SelectMany(l => l.Secrets)).ToHashSet(),
+        _ => listeners.Values.SelectMany(l => l.Configuration?.Chains.All ?? []).Select(c => c.Http?.Routes.Name ?? "").Where(n => n.Length > 0).ToHashSet(),
+    };
+
+    public IReadOnlyDictionary<string, string> Apply(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)
+    {
+        lock (held)
+        {
+            var refused = type switch
+            {
+                XdsTypes.Cluster => Each(changed, ApplyCluster),
+                XdsTypes.Endpoints => Each(changed, ApplyEndpoints),
+                XdsTypes.Route => Each(changed, ApplyRoute),
+                XdsTypes.Secret => Each(changed, ApplySecret),
+                XdsTypes.Listener => ApplyListeners(changed, removed),
+                _ => changed.ToDictionary(r => r.Name, r => $"{type} is not supported"),
+            };
+            Remove(type, removed);
+            ActivateRoutes();
+            if (type != XdsTypes.Endpoints)
+            {
+                PublishListeners(refused);
             }
 
-            (clusters, assignments, listeners, routes, builtClusters, builtRoutes, activeRoutes) = before;
-            return error;
+            if (type is XdsTypes.Cluster or XdsTypes.Listener)
+            {
+                Forget(XdsTypes.Endpoints, XdsTypes.Secret, XdsTypes.Route);
+            }
+
+            Note(type, changed, removed, refused);
+            received.Add(type);
+            OnApplied(type);
+            return refused.Count == 0 ? Nothing : refused;
         }
-        catch (Exception e) when (e is ConfigException or InvalidProtocolBufferException or ArgumentException)
+    }
+
+    void Note(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed, Dictionary<string, string> refused)
+    {
+        foreach (var name in changed.Select(c => c.Name).Concat(removed))
         {
-            (clusters, assignments, listeners, routes, builtClusters, builtRoutes, activeRoutes) = before;
+            if (refused.TryGetValue(name, out var reason))
+            {
+                Refused[(type, name)] = reason;
+            }
+            else
+            {
+                Refused.Remove((type, name));
+            }
+        }
+    }
+
+    static Dictionary<string, string> Each(IReadOnlyList<ReceivedResource> changed, Action<ReceivedResource> apply)
+    {
+        var refused = new Dictionary<string, string>();
+        foreach (var resource in changed)
+        {
+            if (Try(() => apply(resource)) is { } reason)
+            {
+                refused[resource.Name] = reason;
+            }
+        }
+
+        return refused;
+    }
+
+    /// <returns>Why it could not be done, or null.</returns>
+    static string? Try(Action action)
+    {
+        try
+        {
+            action();
+            return null;
+        }
+        catch (Exception e) when (e is ConfigException or InvalidProtocolBufferException or ArgumentException or FormatException)
+        {
             return e.Message;
         }
     }
 
-    void Merge(string type, IReadOnlyList<(string Name, ByteString Value)> changed, IReadOnlyList<string> removed)
+    void ApplyCluster(ReceivedResource resource)
     {
-        foreach (var (name, value) in changed)
+        BuildCluster(resource);
+        held[XdsTypes.Cluster][resource.Name] = resource;
+    }
+
+    void BuildCluster(ReceivedResource resource)
+    {
+        var message = XdsCluster.Parser.ParseFrom(resource.Value);
+        if (message.Name.Length == 0)
         {
-            switch (type)
-            {
-                case XdsTypes.Cluster:
-                    clusters[name] = Envoy.Config.Cluster.V3.Cluster.Parser.ParseFrom(value);
-                    builtClusters.Remove(name);
-                    break;
-                case XdsTypes.Endpoints:
-                    assignments[name] = ClusterLoadAssignment.Parser.ParseFrom(value);
-                    builtClusters.Remove(name);
-                    break;
-                case XdsTypes.Listener:
-                    listeners[name] = Envoy.Config.Listener.V3.Listener.Parser.ParseFrom(value);
-                    break;
-                case XdsTypes.Route:
-                    routes[name] = RouteConfiguration.Parser.ParseFrom(value);
-                    builtRoutes.Remove(name);
-                    break;
-            }
+            throw new ConfigException("a cluster has no name");
         }
 
+        var slot = engine.Clusters.Slot(message.Name);
+        var assignment = message.Type == XdsCluster.Types.DiscoveryType.Eds
+            ? message.EdsClusterConfig?.ServiceName is { Length: > 0 } service ? service : message.Name : null;
+        var endpoints = assignment is not null && held[XdsTypes.Endpoints].TryGetValue(assignment, out var known) ? ClusterLoadAssignment.Parser.ParseFrom(known.Value) : null;
+        var secrets = new HashSet<string>();
+        try
+        {
+            var before = slot.Current;
+            var built = clusterTranslator.Translate(message, endpoints, before, Environment.TickCount64, secrets);
+            clusters[message.Name] = new BuiltCluster(assignment, secrets, false);
+            slot.Current = built;
+            engine.RetireEndpoints(before, built);
+        }
+        catch (MissingSecretException)
+        {
+            // As it was until the secret comes; requests meanwhile find what was there before.
+            clusters[message.Name] = new BuiltCluster(assignment, secrets, true);
+        }
+    }
+
+    void ApplyEndpoints(ReceivedResource resource)
+    {
+        var name = ClusterLoadAssignment.Parser.ParseFrom(resource.Value).ClusterName;
+        var before = held[XdsTypes.Endpoints].GetValueOrDefault(resource.Name);
+        held[XdsTypes.Endpoints][resource.Name] = resource;
+        var users = clusters.Where(c => c.Value.Assignment == resource.Name).Select(c => c.Key).ToList();
+        if (Try(() => users.ForEach(c => BuildCluster(held[XdsTypes.Cluster][c]))) is { } reason)
+        {
+            if (before is null)
+            {
+                held[XdsTypes.Endpoints].Remove(resource.Name);
+            }
+            else
+            {
+                held[XdsTypes.Endpoints][resource.Name] = before;
+            }
+
+            throw new ConfigException($"endpoints {(name.Length > 0 ? name : resource.Name)}: {reason}");
+        }
+    }
+
+    void ApplyRoute(ReceivedResource resource)
+    {
+        var table = routeTranslator.Translate(RouteConfiguration.Parser.ParseFrom(resource.Value));
+        held[XdsTypes.Route][resource.Name] = resource;
+        waitingRoutes[resource.Name] = table;
+    }
+
+    void ApplySecret(ReceivedResource resource)
+    {
+        var before = held[XdsTypes.Secret].GetValueOrDefault(resource.Name);
+        held[XdsTypes.Secret][resource.Name] = resource;
+        var reason = Try(() => Secret.Parser.ParseFrom(resource.Value)) ?? Try(() =>
+        {
+            foreach (var (name, _) in clusters.Where(c => c.Value.Secrets.Contains(resource.Name)).ToList())
+            {
+                BuildCluster(held[XdsTypes.Cluster][name]);
+            }
+
+            foreach (var (name, _) in listeners.Where(l => l.Value.Secrets.Contains(resource.Name)).ToList())
+            {
+                BuildListener(held[XdsTypes.Listener][name]);
+            }
+        });
+        if (reason is not null)
+        {
+            if (before is null)
+            {
+                held[XdsTypes.Secret].Remove(resource.Name);
+            }
+            else
+            {
+                held[XdsTypes.Secret][resource.Name] = before;
+            }
+
+            throw new ConfigException($"secret {resource.Name}: {reason}");
+        }
+    }
+
+    Dictionary<string, string> ApplyListeners(IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)
+    {
+        // Before those that take their addresses.
         foreach (var name in removed)
         {
+            listeners.Remove(name);
+            held[XdsTypes.Listener].Remove(name);
+        }
+
+        return Each(changed, resource =>
+        {
+            BuildListener(resource);
+            held[XdsTypes.Listener][resource.Name] = resource;
+        });
+    }
+
+    void BuildListener(ReceivedResource resource)
+    {
+        var secrets = new HashSet<string>();
+        var message = Envoy.Config.Listener.V3.Listener.Parser.ParseFrom(resource.Value);
+        try
+        {
+            listeners[resource.Name] = new BuiltListener(listenerTranslator.Translate(message, secrets), secrets);
+        }
+        catch (MissingSecretException)
+        {
+            listeners[resource.Name] = new BuiltListener(listeners.GetValueOrDefault(resource.Name)?.Configuration, secrets);
+        }
+    }
+
+    RouteSlot RouteSlotOf(string name)
+    {
+        if (!routeSlots.TryGetValue(name, out var slot))
+        {
+            routeSlots[name] = slot = new RouteSlot(name);
+        }
+
+        return slot;
+    }
+
+    void Remove(string type, IReadOnlyList<string> removed)
+    {
+        foreach (var name in removed)
+        {
+            held[type].Remove(name);
             switch (type)
             {
                 case XdsTypes.Cluster:
                     clusters.Remove(name);
-                    assignments.Remove(name);
-                    builtClusters.Remove(name);
+                    engine.RetireEndpoints(engine.Clusters.Slot(name).Current, null);
+                    engine.Clusters.Slot(name).Current = null;
                     break;
-                case XdsTypes.Listener:
-                    listeners.Remove(name);
+                case XdsTypes.Endpoints:
+                    // There are none, which is an answer too: routes need not wait for it.
+                    held[type][name] = new ReceivedResource(name, "", ByteString.Empty);
+                    foreach (var (cluster, _) in clusters.Where(c => c.Value.Assignment == name).ToList())
+                    {
+                        _ = Try(() => BuildCluster(held[XdsTypes.Cluster][cluster]));
+                    }
+
                     break;
                 case XdsTypes.Route:
-                    routes.Remove(name);
-                    builtRoutes.Remove(name);
-                    activeRoutes.Remove(name);
+                    waitingRoutes.Remove(name);
+                    if (routeSlots.TryGetValue(name, out var slot))
+                    {
+                        slot.Current = null;
+                    }
+
                     break;
             }
         }
     }
 
-    /// <summary>
-    /// Routes are used once the endpoints of all their clusters have come; until then those before them stay in force. A cluster
-    /// that the control plane does not know at all does not hold them up.
-    /// </summary>
-    bool IsWarm(RouteTable table) => table.Clusters.All(name =>
-        !clusters.TryGetValue(name, out var cluster)
-        || cluster.Type != Envoy.Config.Cluster.V3.Cluster.Types.DiscoveryType.Eds || assignments.ContainsKey(name));
-
-    /// <summary>Only what changed is translated again: the rest is the same object as before, its round robin and schedules with it.</summary>
-    ProxyConfiguration Build()
+    /// <summary>What nothing refers to any more is not kept.</summary>
+    void Forget(params ReadOnlySpan<string> types)
     {
-        foreach (var (name, cluster) in clusters)
+        foreach (var type in types)
         {
-            if (!builtClusters.ContainsKey(name))
+            var wanted = References(type);
+            foreach (var name in held[type].Keys.Where(n => !wanted.Contains(n)).ToList())
             {
-                builtClusters[name] = translator.Cluster(cluster, assignments.GetValueOrDefault(name));
+                held[type].Remove(name);
             }
         }
 
-        foreach (var (name, route) in routes)
+        var routes = References(XdsTypes.Route);
+        foreach (var name in routeSlots.Keys.Where(n => !routes.Contains(n)).ToList())
         {
-            if (!builtRoutes.TryGetValue(name, out var table))
-            {
-                builtRoutes[name] = table = ConfigTranslator.Routes(route);
-            }
+            routeSlots.Remove(name);
+            waitingRoutes.Remove(name);
+        }
+    }
 
-            if (IsWarm(table))
+    /// <summary>
+    /// Routes are used once the endpoints and secrets of all their clusters have come; until then those before them stay in force.
+    /// A cluster that the control plane does not know at all does not hold them up.
+    /// </summary>
+    void ActivateRoutes()
+    {
+        foreach (var (name, table) in waitingRoutes.ToList())
+        {
+            if (table.Clusters.All(IsWarm))
             {
-                activeRoutes[name] = table;
+                RouteSlotOf(name).Current = table;
+                waitingRoutes.Remove(name);
             }
         }
+    }
 
-        var tables = new Dictionary<string, RouteTable>(activeRoutes);
-        var wanted = new HashSet<string>();
-        var ready = new Dictionary<string, ListenerConfiguration>();
-        foreach (var (name, listener) in listeners)
+    bool IsWarm(string cluster) => !clusters.TryGetValue(cluster, out var built)
+        || (!built.WaitsForSecret && (built.Assignment is null || held[XdsTypes.Endpoints].ContainsKey(built.Assignment)));
+
+    static bool IsComplete(ListenerConfiguration listener) => listener.Chains.All.All(c => c.Http is null || c.Http.Routes.Current is not null);
+
+    /// <summary>A listener that cannot be put in force is refused and left as it was; the others go ahead.</summary>
+    void PublishListeners(Dictionary<string, string> refused)
+    {
+        for (var attempt = 0; attempt <= listeners.Count + 1; attempt++)
         {
-            var inline = "";
-            var built = translator.Listener(listener, routes =>
+            var complete = listeners.Where(l => l.Value.Configuration is { } c && (IsComplete(c) || engine.Listeners.ContainsKey(l.Key)))
+                .ToFrozenDictionary(l => l.Key, l => l.Value.Configuration!);
+            if (SameAsBefore(complete) || engine.Publish(complete) is not { } error)
             {
-                inline = routes.Name;
-                tables[inline] = ConfigTranslator.Routes(routes);
-            });
-            if (built.Kind == ListenerKind.Http && built.RouteName != inline)
-            {
-                wanted.Add(built.RouteName);
+                return;
             }
 
-            if (built.Kind != ListenerKind.Http || tables.ContainsKey(built.RouteName))
+            refused[error.Listener] = error.Message;
+            if (engine.Listeners.TryGetValue(error.Listener, out var before))
             {
-                ready[name] = built;
+                listeners[error.Listener] = listeners[error.Listener] with { Configuration = before };
+            }
+            else
+            {
+                listeners.Remove(error.Listener);
+                held[XdsTypes.Listener].Remove(error.Listener);
             }
         }
+    }
 
-        HasPendingListeners = ready.Count < listeners.Count;
-        routeNames = wanted;
-        endpointNames = [.. clusters.Values.Where(c => c.Type == Envoy.Config.Cluster.V3.Cluster.Types.DiscoveryType.Eds).Select(c => c.Name)];
-        return new ProxyConfiguration(builtClusters.ToFrozenDictionary(), tables.ToFrozenDictionary(), ready.ToFrozenDictionary());
+    bool SameAsBefore(FrozenDictionary<string, ListenerConfiguration> next)
+    {
+        var own = engine.OwnListeners;
+        return engine.Listeners.Count == next.Count + own && next.All(l => engine.Listeners.TryGetValue(l.Key, out var before) && ReferenceEquals(before, l.Value));
     }
 }

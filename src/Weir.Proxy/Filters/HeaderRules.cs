@@ -25,6 +25,11 @@ public sealed class HeaderRules
         responseAdded = Lines(responseAdd);
     }
 
+    /// <summary>Bytes that are added.</summary>
+    public int RequestLength => requestAdded.Length;
+
+    public int ResponseLength => responseAdded.Length;
+
     public bool RemovesFromRequest(ReadOnlySpan<byte> name) => requestRemoved.Length > 0 && Contains(requestRemoved, name);
 
     public bool RemovesFromResponse(ReadOnlySpan<byte> name) => responseRemoved.Length > 0 && Contains(responseRemoved, name);

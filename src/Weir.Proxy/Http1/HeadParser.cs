@@ -233,7 +233,8 @@ public static class HeadParser
 
     static ParseError InterpretConnection(ReadOnlySpan<byte> buffer, MessageHead head, bool isRequest)
     {
-        bool close = false, keepAlive = false;
+        bool close = false, keepAlive = false, upgrade = false;
+        Slice upgradeTo = default;
         for (var i = 0; i < head.Headers.Count; i++)
         {
             ref readonly var header = ref head.Headers[i];
@@ -248,6 +249,7 @@ public static class HeadParser
                         value = comma < 0 ? default : value[(comma + 1)..];
                         close |= Ascii.EqualsLower(option, "close"u8);
                         keepAlive |= Ascii.EqualsLower(option, "keep-alive"u8);
+                        upgrade |= Ascii.EqualsLower(option, "upgrade"u8);
                         MarkNamed(buffer, head, option);
                     }
 
@@ -256,11 +258,12 @@ public static class HeadParser
                     head.ExpectsContinue = !head.IsHttp10 && Ascii.EqualsLower(value, "100-continue"u8);
                     break;
                 case KnownHeader.Upgrade:
-                    head.HasUpgrade = true;
+                    upgradeTo = header.Value;
                     break;
             }
         }
 
+        head.Upgrade = upgrade && !head.IsHttp10 ? upgradeTo : default;
         head.KeepAlive = !close && (!head.IsHttp10 || keepAlive);
         return ParseError.None;
     }

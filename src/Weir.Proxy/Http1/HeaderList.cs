@@ -34,7 +34,7 @@ public sealed class HeaderList
     /// <summary>As Envoy's default.</summary>
     public const int Maximum = 100;
 
-    readonly Header[] items = new Header[Maximum];
+    Header[] items = new Header[32];
 
     public int Count { get; private set; }
 
@@ -44,9 +44,14 @@ public sealed class HeaderList
 
     public bool Add(Slice name, Slice value, KnownHeader known)
     {
-        if (Count == Maximum)
+        if (Count == items.Length)
         {
-            return false;
+            if (Count >= Maximum)
+            {
+                return false;
+            }
+
+            Array.Resize(ref items, Math.Min(items.Length * 2, Maximum));
         }
 
         items[Count++] = new Header(name, value, known);

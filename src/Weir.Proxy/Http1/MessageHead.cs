@@ -39,7 +39,9 @@ public sealed class MessageHead
     public bool IsConnect;
     public bool KeepAlive;
     public bool ExpectsContinue;
-    public bool HasUpgrade;
+
+    /// <summary>The protocol that the message offers or accepts to change to; empty when Connection does not name Upgrade.</summary>
+    public Slice Upgrade;
     public BodyKind Body;
     public long ContentLength;
 
@@ -52,7 +54,8 @@ public sealed class MessageHead
     {
         Method = Target = Authority = Reason = default;
         Status = 0;
-        IsHttp10 = IsHead = IsConnect = ExpectsContinue = HasUpgrade = false;
+        IsHttp10 = IsHead = IsConnect = ExpectsContinue = false;
+        Upgrade = default;
         KeepAlive = true;
         Body = BodyKind.None;
         ContentLength = -1;

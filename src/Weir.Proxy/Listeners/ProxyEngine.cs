@@ -1,45 +1,121 @@
+using System.Collections.Frozen;
 using Weir.Proxy.Configuration;
+using Weir.Proxy.Lifecycle;
+using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 
 namespace Weir.Proxy.Listeners;
+
+/// <summary>Settings of the data plane that are not configuration: they hold for the life of the process.</summary>
+public sealed record EngineOptions
+{
+    /// <summary>Event loops.</summary>
+    public int Concurrency { get; init; } = 1;
+
+    /// <summary>Of random choices.</summary>
+    public int Seed { get; init; }
+
+    /// <summary>Where readiness and metrics are served; null for nowhere.</summary>
+    public SocketAddressV4? StatusAddress { get; init; }
+
+    /// <summary>Where the administration pages are served; null for nowhere.</summary>
+    public SocketAddressV4? AdminAddress { get; init; }
+
+    /// <summary>Downstream connections at a time; more are turned away.</summary>
+    public int MaximumConnections { get; init; } = 65_536;
+
+    /// <summary>Resident bytes above which requests are refused; 0 for no limit.</summary>
+    public long MemoryLimit { get; init; }
+}
+
+/// <summary>A listener that could not be put in force.</summary>
+sealed record PublishError(string Listener, string Message);
 
 /// <summary>The data plane: its loops, the configuration they read, and the sockets they listen on.</summary>
 public sealed class ProxyEngine
 {
     readonly EventLoop[] loops;
     readonly Worker[] workers;
-    readonly Dictionary<SocketAddressV4, string> bound = [];
-    readonly ListenerConfiguration? status;
-    volatile ProxyConfiguration configuration = ProxyConfiguration.Empty;
+    readonly EngineOptions options;
+    readonly Dictionary<SocketAddressV4, (string Listener, int[] Descriptors)> bound = [];
+    readonly Dictionary<string, ListenerConfiguration> own = [];
+    readonly Lock publishing = new();
+    readonly (long Done, long Failed)[] handshakes;
+    Dictionary<SocketAddressV4, List<int>> inherited = [];
+    volatile FrozenDictionary<string, ListenerConfiguration> listeners = FrozenDictionary<string, ListenerConfiguration>.Empty;
+    volatile bool isOverloaded;
 
-    /// <param name="statusAddress">Where readiness and metrics are served; null for nowhere.</param>
-    public ProxyEngine(int concurrency, StatsRegistry stats, TimeProvider time, int seed, SocketAddressV4? statusAddress)
+    public ProxyEngine(EngineOptions options, StatsRegistry stats, TimeProvider time, ProxyLog log)
     {
+        this.options = options;
         Stats = stats;
-        loops = [.. Enumerable.Range(0, concurrency).Select(i => new EventLoop(i, time))];
-        workers = [.. loops.Select(l => new Worker(l, this, (uint)(seed + (l.Index * 7919))))];
-        if (statusAddress is { } address)
-        {
-            status = new ListenerConfiguration("status", [address], ListenerKind.Status, "", "", true, false, false, 60_000, 16 * 1024);
-        }
+        Log = log;
+        StartedAt = time.GetUtcNow();
+        handshakes = new (long, long)[options.Concurrency];
+        loops = [.. Enumerable.Range(0, options.Concurrency).Select(i => new EventLoop(i, time))];
+        workers = [.. loops.Select(l => new Worker(l, this, (uint)(options.Seed + (l.Index * 7919)), Math.Max(1, options.MaximumConnections / options.Concurrency)))];
+        LogFiles = new LogFiles(options.Concurrency);
+        AddOwn("status", options.StatusAddress, Pages.Status);
+        AddOwn("admin", options.AdminAddress, Pages.Admin);
     }
 
     public StatsRegistry Stats { get; }
 
-    public ProxyConfiguration Configuration => configuration;
+    public ProxyLog Log { get; }
+
+    public DateTimeOffset StartedAt { get; }
+
+    internal LogFiles LogFiles { get; }
+
+    /// <summary>In force, with the proxy's own.</summary>
+    internal FrozenDictionary<string, ListenerConfiguration> Listeners => listeners;
+
+    internal int OwnListeners => own.Count;
+
+    internal ClusterTable Clusters { get; } = new();
 
     /// <summary>Asked by the readiness endpoint.</summary>
     public Func<bool> IsReady { get; set; } = () => true;
 
+    /// <summary>What the configuration dump says of where the configuration came from: JSON properties.</summary>
+    internal Action<System.Text.Json.Utf8JsonWriter>? DescribeSource { get; set; }
+
+    /// <summary>Called when the administration pages ask for an end.</summary>
+    public Action OnQuit { get; set; } = () => { };
+
     public bool IsDraining { get; private set; }
 
-    /// <exception cref="IOException">The status address is taken.</exception>
-    public void Start()
+    public bool IsOverloaded => isOverloaded;
+
+    internal int Concurrency => options.Concurrency;
+
+    internal int ActiveConnections => workers.Sum(w => w.ActiveConnections);
+
+    internal long ShedConnections => workers.Sum(w => w.ShedConnections);
+
+    internal (long Done, long Failed) Handshakes => (handshakes.Sum(h => h.Done), handshakes.Sum(h => h.Failed));
+
+    /// <exception cref="IOException">The status or administration address is taken.</exception>
+    /// <param name="inheritedSockets">Of a predecessor; closed if they turn out not to be needed.</param>
+    public void Start(Dictionary<SocketAddressV4, List<int>>? inheritedSockets = null)
     {
-        if (Publish(ProxyConfiguration.Empty) is { } error)
+        // OpenSSL and the log write where nobody may be reading any more.
+        _ = Native.Signal(Native.SigPipe, Native.SigIgnore);
+        inherited = inheritedSockets ?? [];
+        if (Publish(listeners) is { } error)
         {
-            throw new IOException(error);
+            throw new IOException(error.Message);
+        }
+
+        if (options.MemoryLimit > 0)
+        {
+            var monitor = new OverloadMonitor(loops[0], options.MemoryLimit, (isOver, why) =>
+            {
+                isOverloaded = isOver;
+                Log.Warning(isOver ? $"overloaded, requests are refused: {why}" : $"no longer overloaded: {why}");
+            });
+            monitor.Start();
         }
 
         foreach (var loop in loops)
@@ -48,102 +124,172 @@ public sealed class ProxyEngine
         }
     }
 
-    /// <summary>
-    /// Puts a configuration in force: new addresses are bound first, and if one cannot be, nothing changes. Called by one thread
-    /// at a time.
-    /// </summary>
-    /// <returns>Null, or why it was not put in force.</returns>
-    public string? Publish(ProxyConfiguration next)
+    void AddOwn(string name, SocketAddressV4? address, Pages pages)
     {
-        if (IsDraining)
+        if (address is { } given)
         {
-            return null;
+            var chain = new FilterChain(name, 0, FilterChainMatch.Any, null, 0, new HttpOptions { Pages = pages, MaximumHeadBytes = 16 * 1024, StreamIdleMilliseconds = 60_000 }, null, true);
+            own[name] = new ListenerConfiguration(name, [given], new FilterChainTable([chain], null)) { IsStatus = true };
         }
+    }
 
-        if (status is not null)
+    /// <summary>
+    /// Puts a configuration in force: new addresses are bound first, and if one cannot be, nothing changes. Connections of listeners
+    /// and filter chains that are gone are let finish what they do.
+    /// </summary>
+    /// <returns>Null, or which listener could not be put in force and why.</returns>
+    internal PublishError? Publish(FrozenDictionary<string, ListenerConfiguration> next)
+    {
+        lock (publishing)
         {
-            var listeners = next.Listeners.ToDictionary();
-            listeners["status"] = status;
-            next = next with { Listeners = System.Collections.Frozen.FrozenDictionary.ToFrozenDictionary(listeners) };
+            return IsDraining ? null : Publish_NeedsLock(next);
         }
+    }
 
+    PublishError? Publish_NeedsLock(FrozenDictionary<string, ListenerConfiguration> next)
+    {
+        next = next.Where(l => !own.ContainsKey(l.Key)).Concat(own).ToFrozenDictionary();
         var wanted = new Dictionary<SocketAddressV4, string>();
-        foreach (var listener in next.Listeners.Values)
+        foreach (var listener in next.Values)
         {
             foreach (var address in listener.Addresses)
             {
                 if (!wanted.TryAdd(address, listener.Name))
                 {
-                    return $"listener {listener.Name}: {address} is taken by listener {wanted[address]}";
+                    // The one that has the address keeps it.
+                    var (loser, keeper) = bound.TryGetValue(address, out var holder) && holder.Listener == listener.Name
+                        ? (wanted[address], listener.Name) : (listener.Name, wanted[address]);
+                    return new PublishError(loser, $"listener {loser}: {address} is taken by listener {keeper}");
                 }
             }
         }
 
-        // An address whose listener has another name now is bound anew: the socket knows its listener by name.
-        var gone = bound.Where(b => wanted.GetValueOrDefault(b.Key) != b.Value).Select(b => b.Key).ToList();
-        var added = wanted.Where(w => bound.GetValueOrDefault(w.Key) != w.Value).ToList();
-        if (Bind([.. added.Select(a => a.Key).Where(a => !gone.Contains(a))], out var sockets) is { } error)
+        // An address whose listener has another name now keeps its sockets: nobody is refused meanwhile.
+        var gone = bound.Where(b => !wanted.ContainsKey(b.Key)).Select(b => b.Key).ToList();
+        var added = wanted.Where(w => !bound.ContainsKey(w.Key)).ToList();
+        var renamed = wanted.Where(w => bound.TryGetValue(w.Key, out var b) && b.Listener != w.Value).ToList();
+        if (Bind(added, out var sockets) is { } error)
         {
             return error;
         }
 
-        configuration = next;
+        var before = listeners;
+        listeners = next;
         foreach (var address in gone)
         {
             bound.Remove(address);
             Array.ForEach(workers, w => w.Loop.Post(() => w.StopListening(address)));
         }
 
+        foreach (var (address, name) in renamed)
+        {
+            bound[address] = (name, bound[address].Descriptors);
+            Array.ForEach(workers, w => w.Loop.Post(() => w.Rename(address, name)));
+        }
+
         foreach (var (address, name) in added)
         {
-            bound[address] = name;
-            for (var i = 0; i < workers.Length; i++)
+            bound[address] = (name, sockets[address]);
+            for (var i = 0; i < sockets[address].Length; i++)
             {
-                var worker = workers[i];
-                var fd = sockets.TryGetValue(address, out var fds) ? fds[i] : ListeningSocket.Bind(address, isShared: true);
-                if (fd >= 0)
-                {
-                    worker.Loop.Post(() => worker.Listen(address, fd, name));
-                }
+                var (worker, descriptor) = (workers[i % workers.Length], sockets[address][i]);
+                worker.Loop.Post(() => worker.Listen(address, descriptor, name));
             }
+        }
+
+        if (before.Values.Any(l => !next.TryGetValue(l.Name, out var now) || !ReferenceEquals(now.Chains, l.Chains)))
+        {
+            Array.ForEach(workers, w => w.Loop.Post(() => w.RetireWhere(c => c.Chain is { } chain
+                && (!next.TryGetValue(c.ListenerName, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity)))));
         }
 
         return null;
     }
 
-    string? Bind(List<SocketAddressV4> addresses, out Dictionary<SocketAddressV4, int[]> sockets)
+    /// <summary>Closes what is idle to endpoints that are no longer there.</summary>
+    internal void RetireEndpoints(Cluster? before, Cluster? now)
+    {
+        if (before is null || ReferenceEquals(before, now))
+        {
+            return;
+        }
+
+        var kept = now?.All.Endpoints.Select(e => e.State).ToHashSet() ?? [];
+        foreach (var state in before.All.Endpoints.Select(e => e.State).Where(s => !kept.Contains(s)))
+        {
+            Array.ForEach(workers, w => w.Loop.Post(() => state.ByLoop[w.Loop.Index]?.Retire()));
+        }
+    }
+
+    PublishError? Bind(List<KeyValuePair<SocketAddressV4, string>> addresses, out Dictionary<SocketAddressV4, int[]> sockets)
     {
         sockets = [];
-        foreach (var address in addresses)
+        foreach (var (address, listener) in addresses)
         {
-            var fds = new List<int>();
-            for (var i = 0; i < workers.Length; i++)
+            var descriptors = new List<int>();
+            var taken = inherited.Remove(address, out var from) ? from : [];
+            for (var i = 0; i < Math.Max(workers.Length, taken.Count); i++)
             {
-                var fd = ListeningSocket.Bind(address, isShared: workers.Length > 1);
+                var fd = i < taken.Count ? taken[i]
+                    : taken.Count > 0 ? Native.Duplicate(taken[i % taken.Count])
+                    : ListeningSocket.Bind(address, isShared: workers.Length > 1);
                 if (fd < 0)
                 {
-                    foreach (var open in sockets.Values.SelectMany(s => s).Concat(fds))
+                    foreach (var open in sockets.Values.SelectMany(s => s).Concat(descriptors))
                     {
                         _ = Native.Close(open);
                     }
 
-                    return $"cannot listen on {address}: {(fd == -98 ? "address already in use" : $"errno {-fd}")}";
+                    return new PublishError(listener, $"listener {listener}: cannot listen on {address}: {(fd == -98 ? "address already in use" : $"errno {-fd}")}");
                 }
 
-                fds.Add(fd);
+                descriptors.Add(fd);
             }
 
-            sockets[address] = [.. fds];
+            sockets[address] = [.. descriptors];
         }
 
         return null;
+    }
+
+    /// <summary>The listening sockets, for a successor.</summary>
+    public List<(SocketAddressV4 Address, int Descriptor)> ListeningSockets()
+    {
+        lock (publishing)
+        {
+            return [.. bound.SelectMany(b => b.Value.Descriptors.Select(d => (b.Key, d)))];
+        }
+    }
+
+    /// <summary>Closes what a predecessor left that no listener wanted.</summary>
+    public void CloseInherited()
+    {
+        lock (publishing)
+        {
+            foreach (var descriptor in inherited.Values.SelectMany(d => d))
+            {
+                _ = Native.Close(descriptor);
+            }
+
+            inherited = [];
+        }
+    }
+
+    /// <summary>Takes no more connections; those there are go on, each until its request at hand is done.</summary>
+    public void BeginDrain()
+    {
+        lock (publishing)
+        {
+            IsDraining = true;
+        }
+
+        Array.ForEach(workers, w => w.Loop.Post(w.Drain));
     }
 
     /// <summary>Stops accepting, finishes what is being served, and returns when all is done or the limit is reached.</summary>
     public async Task DrainAsync(TimeSpan limit, TimeProvider time)
     {
-        IsDraining = true;
-        Array.ForEach(workers, w => w.Loop.Post(w.Drain));
+        BeginDrain();
         var deadline = time.GetUtcNow() + limit;
         while (time.GetUtcNow() < deadline && Array.Exists(workers, w => w.ActiveConnections > 0))
         {
@@ -154,8 +300,22 @@ public sealed class ProxyEngine
         Array.ForEach(loops, l => l.Join());
     }
 
+    /// <summary>A defect: whatever was being done ends, everything else goes on.</summary>
+    internal void Report(Exception e) => Log.Error($"internal error: {e}");
+
+    internal void CountHandshake(int loop, bool failed)
+    {
+        ref var counts = ref handshakes[loop];
+        if (failed)
+        {
+            counts.Failed++;
+        }
+        else
+        {
+            counts.Done++;
+        }
+    }
+
     /// <summary>Runs an action on one of the loops, where its own counters can be read.</summary>
     internal void Post(int loop, Action action) => loops[loop].Post(action);
-
-    internal int ActiveConnections => workers.Sum(w => w.ActiveConnections);
 }

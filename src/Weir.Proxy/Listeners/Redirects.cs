@@ -7,7 +7,7 @@ namespace Weir.Proxy.Listeners;
 /// <summary>Where a redirect leads, and the phrases of status lines.</summary>
 static class Redirects
 {
-    public static string Location(RedirectRule rule, MessageHead head, ReadOnlySpan<byte> buffer, Route route)
+    public static string Location(RedirectRule rule, MessageHead head, ReadOnlySpan<byte> buffer, Route route, bool isSecure)
     {
         var authority = Encoding.Latin1.GetString(head.Authority.Of(buffer));
         var target = head.Target.Length == 0 ? "/" : Encoding.Latin1.GetString(head.Target.Of(buffer));
@@ -15,7 +15,7 @@ static class Redirects
         var host = rule.Host ?? (colon > 0 ? authority[..colon] : authority);
         var port = rule.Port > 0 ? $":{rule.Port}" : rule.Host is null && rule.Scheme is null && colon > 0 ? authority[colon..] : "";
         var path = rule.Path ?? (rule.PrefixRewrite is { } prefix && target.Length >= route.PathLength ? prefix + target[route.PathLength..] : target);
-        return $"{rule.Scheme ?? "http"}://{host}{port}{path}";
+        return $"{rule.Scheme ?? (isSecure ? "https" : "http")}://{host}{port}{path}";
     }
 
     public static ReadOnlySpan<byte> ReasonOf(int status) => status switch
@@ -27,6 +27,7 @@ static class Redirects
         307 => "Temporary Redirect"u8,
         308 => "Permanent Redirect"u8,
         400 => "Bad Request"u8,
+        403 => "Forbidden"u8,
         404 => "Not Found"u8,
         408 => "Request Timeout"u8,
         431 => "Request Header Fields Too Large"u8,

@@ -1,78 +1,167 @@
-using Weir.Proxy.Configuration;
+using System.Diagnostics;
+using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
+using Weir.Proxy.Routing;
+using Weir.Proxy.Telemetry;
+using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Listeners;
 
-/// <summary>Bytes both ways between a client and an endpoint of one cluster; the end of each direction is passed on.</summary>
-sealed class TcpConnection(Worker worker, AsyncSocket client, ListenerConfiguration listener) : IConnection
+/// <summary>A session of bytes between a client and an endpoint.</summary>
+sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstream, string listenerName, FilterChain chain, TcpOptions options)
+    : Connection, ILogSubject
 {
-    AsyncSocket? upstream;
+    UpstreamConnection? upstream;
+    LogFacts facts;
 
-    public void Start() => _ = RunAsync();
+    public override string ListenerName => listenerName;
 
-    public void Drain()
+    public override FilterChain Chain => chain;
+
+    public Downstream Downstream => downstream;
+
+    ref readonly LogFacts ILogSubject.Facts => ref facts;
+
+    public ReadOnlySpan<byte> TraceId => default;
+
+    public ReadOnlySpan<byte> RequestHeader(ReadOnlySpan<byte> name) => default;
+
+    public ReadOnlySpan<byte> ResponseHeader(ReadOnlySpan<byte> name) => default;
+
+    public override void Begin() => _ = RunAsync();
+
+    public override void Drain()
     {
-        // A TCP session has no point at which it could be ended without harm; the drain limit ends it.
+        // A session of bytes has no point at which it could be ended without harm; the drain limit ends it.
+    }
+
+    /// <summary>The session has lasted as long as it may.</summary>
+    public override void OnDue()
+    {
+        facts.Flag = ResponseFlag.DT;
+        upstream?.Close();
+        client.Close();
     }
 
     async Task RunAsync()
     {
+        facts = new LogFacts { StartedAt = worker.Loop.Time.GetUtcNow(), StartTicks = Stopwatch.GetTimestamp(), Details = "", Route = "", TransportFailure = "", Cluster = [], Protocol = [] };
+        if (options.MaximumMilliseconds > 0)
+        {
+            worker.Loop.Timers.Set(this, worker.Loop.Now + options.MaximumMilliseconds);
+        }
+
+        TcpSeries? series = null;
         try
         {
-            if (worker.Engine.Configuration.Clusters.TryGetValue(listener.ClusterName, out var cluster)
-                && worker.Balancer.Pick(cluster, null) is { } endpoint)
+            var target = options.Pick();
+            if (target.Cluster.Current is not { } cluster)
             {
-                upstream = AsyncSocket.Create(worker.Loop);
-                if (upstream is not null && await upstream.ConnectAsync(endpoint.Address, cluster.ConnectTimeoutMilliseconds) == 0)
-                {
-                    var up = PumpAsync(client, upstream);
-                    await PumpAsync(upstream, client);
-                    await up;
-                }
-            }
-        }
-        finally
-        {
-            upstream?.Close();
-            client.Close();
-            worker.Remove(this);
-        }
-    }
-
-    async Task PumpAsync(AsyncSocket from, AsyncSocket to)
-    {
-        while (true)
-        {
-            var ready = await from.WaitReadableAsync(listener.StreamIdleMilliseconds);
-            if (ready < 0)
-            {
-                // Idle for too long, or broken: both directions end.
-                from.Close();
-                to.Close();
+                Fail(Cause.NoCluster);
                 return;
             }
 
-            var buffer = worker.Loop.Buffers.Rent();
-            try
+            facts.Cluster = cluster.NameBytes;
+            var cause = await ConnectAsync(cluster, target);
+            if (cause != Cause.None)
             {
-                var read = await from.ReadAsync(buffer, listener.StreamIdleMilliseconds);
-                if (read == 0)
-                {
-                    to.ShutdownWrite();
-                    return;
-                }
+                Fail(cause);
+                return;
+            }
 
-                if (read < 0 || await to.WriteAsync(buffer.AsMemory(0, read), listener.StreamIdleMilliseconds) < 0)
-                {
-                    from.Close();
-                    to.Close();
-                    return;
-                }
-            }
-            finally
+            series = SeriesOf(upstream!.Cluster, facts.UpstreamAddress!.Value);
+            series.Opened++;
+            var relay = new Relay(worker.Loop, client, upstream.Socket, options.IdleMilliseconds);
+            await relay.RunAsync();
+            facts.BytesReceived = relay.FromClient;
+            facts.BytesSent = relay.FromUpstream;
+            facts.Flag = relay.IsTimedOut ? ResponseFlag.SI : facts.Flag;
+        }
+        catch (Exception e)
+        {
+            worker.Engine.Report(e);
+        }
+        finally
+        {
+            worker.Loop.Timers.Remove(this);
+            upstream?.Close();
+            client.Close();
+            worker.Remove(this);
+            Record(series);
+        }
+    }
+
+    async ValueTask<Cause> ConnectAsync(Cluster cluster, WeightedTarget target)
+    {
+        var load = cluster.Loads[worker.Loop.Index];
+        var cause = Cause.NoHealthyEndpoint;
+        Endpoint? endpoint = null;
+        ulong? hash = cluster.Balancing.Policy is BalancingPolicy.RingHash or BalancingPolicy.Maglev ? HashPolicy.OfAddress(downstream.Peer) : null;
+        for (var attempt = 0; attempt < options.ConnectAttempts && client.IsOpen; attempt++)
+        {
+            endpoint = worker.Balancer.Pick(cluster, cluster.Select(target.Subset), hash, endpoint);
+            if (endpoint is null)
             {
-                worker.Loop.Buffers.Return(buffer);
+                return Cause.NoHealthyEndpoint;
             }
+
+            if (load.Connections >= cluster.Limits.MaximumConnections)
+            {
+                return Cause.PendingOverflow;
+            }
+
+            facts.Attempts = attempt + 1;
+            facts.UpstreamAddress = endpoint.Address;
+            var host = worker.HostOf(endpoint, cluster);
+            host.ActiveRequests++;
+            (upstream, cause) = await worker.Connector.ConnectAsync(host, cluster, downstream);
+            if (upstream is not null)
+            {
+                activeHost = host;
+                facts.UpstreamLocalAddress = options.AccessLogs.Length > 0 ? upstream.Socket.LocalAddress : null;
+                return Cause.None;
+            }
+
+            host.ActiveRequests--;
+        }
+
+        return cause;
+    }
+
+    UpstreamHost? activeHost;
+
+    TcpSeries SeriesOf(Cluster cluster, SocketAddressV4 address)
+    {
+        var endpoint = Array.Find(cluster.All.Endpoints, e => e.Address == address);
+        return (endpoint?.Scope ?? cluster.Scope).Tcp(worker.Loop.Index);
+    }
+
+    void Fail(Cause cause)
+    {
+        ref readonly var description = ref CauseDescription.Of(cause);
+        facts.Flag = description.Flag;
+        facts.Details = description.Details;
+        facts.TransportFailure = cause == Cause.TlsFailed ? worker.Connector.TransportFailure : "";
+    }
+
+    void Record(TcpSeries? series)
+    {
+        facts.EndTicks = Stopwatch.GetTimestamp();
+        if (activeHost is not null)
+        {
+            activeHost.ActiveRequests--;
+        }
+
+        if (series is not null)
+        {
+            series.ReceivedBytes += facts.BytesReceived;
+            series.SentBytes += facts.BytesSent;
+            series.Closed++;
+        }
+
+        foreach (var log in options.AccessLogs)
+        {
+            log.Write(worker.Loop, this);
         }
     }
 }

@@ -2,48 +2,73 @@ using Weir.Proxy.Configuration;
 using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
+using Weir.Proxy.Tls;
+using Weir.Proxy.Tracing;
 using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Listeners;
 
-/// <summary>What one loop works with: its hosts, its balancer, its log. Nothing of it is shared with another loop.</summary>
+/// <summary>What one loop works with: its connections, its balancer, its pools. Nothing of it is shared with another loop.</summary>
 sealed class Worker
 {
-    /// <summary>Connections of one loop at a time; more are closed at once.</summary>
-    const int MaximumConnections = 32_768;
+    const int MaximumSpareExchanges = 256;
 
-    readonly HashSet<IConnection> connections = [];
-    readonly Dictionary<SocketAddressV4, ListeningSocket> listening = [];
+    readonly LinkedConnections connections = new();
+    readonly Dictionary<SocketAddressV4, (string Listener, List<ListeningSocket> Sockets)> listening = [];
+    readonly Stack<HttpExchange> spareExchanges = [];
+    readonly Dictionary<TracingOptions, SpanExporter> exporters = [];
+    readonly int maximumConnections;
+    ulong nextConnection;
 
-    public Worker(EventLoop loop, ProxyEngine engine, uint seed)
+    public Worker(EventLoop loop, ProxyEngine engine, uint seed, int maximumConnections)
     {
         Loop = loop;
         Engine = engine;
-        Hosts = new UpstreamHosts(loop);
-        Balancer = new Balancer(Hosts, seed);
-        AccessLog = new AccessLog(loop);
+        this.maximumConnections = maximumConnections;
+        Balancer = new Balancer(loop, seed);
+        Handshakes = new HandshakeQueue(loop);
+        Connector = new UpstreamConnector(loop, Handshakes);
         RequestIds = new RequestIdSource(seed);
     }
 
     public EventLoop Loop { get; }
     public ProxyEngine Engine { get; }
-    public UpstreamHosts Hosts { get; }
     public Balancer Balancer { get; }
-    public AccessLog AccessLog { get; }
+    public HandshakeQueue Handshakes { get; }
+    public UpstreamConnector Connector { get; }
     public RequestIdSource RequestIds { get; }
     public bool IsDraining { get; private set; }
     public int ActiveConnections => connections.Count;
 
+    /// <summary>Connections turned away because there were too many.</summary>
+    public long ShedConnections { get; private set; }
+
     /// <summary>Takes over a bound socket and serves what comes in by it.</summary>
-    public void Listen(SocketAddressV4 address, int fd, string listener) =>
-        listening[address] = ListeningSocket.Start(Loop, fd, (socket, peer) => Accept(socket, peer, listener));
+    public void Listen(SocketAddressV4 address, int fd, string listener)
+    {
+        if (!listening.TryGetValue(address, out var entry))
+        {
+            listening[address] = entry = (listener, []);
+        }
+
+        entry.Sockets.Add(ListeningSocket.Start(Loop, fd, (accepted, peer) => Accept(accepted, peer, address)));
+    }
+
+    /// <summary>From now on another listener serves what comes in there.</summary>
+    public void Rename(SocketAddressV4 address, string listener)
+    {
+        if (listening.TryGetValue(address, out var entry))
+        {
+            listening[address] = (listener, entry.Sockets);
+        }
+    }
 
     /// <summary>Connections already accepted go on.</summary>
     public void StopListening(SocketAddressV4 address)
     {
-        if (listening.Remove(address, out var socket))
+        if (listening.Remove(address, out var entry))
         {
-            socket.Close();
+            entry.Sockets.ForEach(s => s.Close());
         }
     }
 
@@ -56,51 +81,86 @@ sealed class Worker
             StopListening(address);
         }
 
-        foreach (var connection in connections.ToList())
+        connections.ForEach(c => c.Drain());
+    }
+
+    /// <summary>Lets go of the connections of listeners and filter chains that are gone, each with its next answer.</summary>
+    public void RetireWhere(Func<Connection, bool> isGone) => connections.ForEach(c =>
+    {
+        if (isGone(c))
         {
-            connection.Drain();
+            c.Retire();
+        }
+    });
+
+    public void Add(Connection connection) => connections.Add(connection);
+
+    public void Remove(Connection connection) => connections.Remove(connection);
+
+    public UpstreamHost HostOf(Endpoint endpoint, Cluster cluster) =>
+        endpoint.State.ByLoop[Loop.Index] ??= new UpstreamHost(Loop, endpoint.Address, cluster.Loads[Loop.Index]);
+
+    public HttpExchange RentExchange(HttpConnection connection)
+    {
+        var exchange = spareExchanges.TryPop(out var spare) ? spare : new HttpExchange(this);
+        exchange.Attach(connection);
+        return exchange;
+    }
+
+    public void ReturnExchange(HttpExchange exchange)
+    {
+        if (spareExchanges.Count < MaximumSpareExchanges)
+        {
+            spareExchanges.Push(exchange);
         }
     }
 
-    public void Remove(IConnection connection) => connections.Remove(connection);
-
-    void Accept(AsyncSocket socket, SocketAddressV4 peer, string listenerName)
+    public SpanExporter ExporterFor(TracingOptions options)
     {
-        if (connections.Count >= MaximumConnections || !Engine.Configuration.Listeners.TryGetValue(listenerName, out var listener))
+        if (!exporters.TryGetValue(options, out var exporter))
         {
-            socket.Close();
+            exporters[options] = exporter = new SpanExporter(this, options);
+        }
+
+        return exporter;
+    }
+
+    /// <summary>Starts serving a connection whose filter chain is known.</summary>
+    public void Serve(AsyncSocket socket, Downstream downstream, string listener, FilterChain chain)
+    {
+        Connection connection = chain.Http is { } http
+            ? new HttpConnection(this, socket, downstream, listener, chain, http)
+            : new TcpConnection(this, socket, downstream, listener, chain, chain.Tcp!);
+        Add(connection);
+        connection.Begin();
+    }
+
+    public ulong NextConnectionId() => ++nextConnection;
+
+    void Accept(int fd, SocketAddressV4 peer, SocketAddressV4 local)
+    {
+        var listenerName = listening[local].Listener;
+        if (local.Address == 0)
+        {
+            local = SocketAddressV4.OfSocket(fd);
+        }
+
+        if (!Engine.Listeners.TryGetValue(listenerName, out var listener) || (connections.Count >= maximumConnections && !listener.IsStatus))
+        {
+            ShedConnections++;
+            ListeningSocket.TurnAway(fd, listener?.Chains.Only?.Http is not null && listener.Chains.Only.Tls is null);
             return;
         }
 
-        IConnection connection = listener.Kind == ListenerKind.Tcp
-            ? new TcpConnection(this, socket, listener)
-            : new HttpConnection(this, socket, peer, listener);
-        connections.Add(connection);
-        connection.Start();
-    }
-}
+        var socket = AsyncSocket.Accepted(Loop, fd);
+        if (listener.Chains.Only is { Tls: null } chain && !listener.InspectsProxyProtocol)
+        {
+            Serve(socket, new Downstream(NextConnectionId(), peer, peer, local, "", null), listenerName, chain);
+            return;
+        }
 
-/// <summary>A downstream connection, as its worker sees it.</summary>
-interface IConnection
-{
-    void Start();
-
-    /// <summary>Ends it now if it is idle, else after what it is doing.</summary>
-    void Drain();
-}
-
-/// <summary>Values for <c>x-request-id</c>: UUIDs of version 4 from a fast generator, unique but not secret.</summary>
-sealed class RequestIdSource(uint seed)
-{
-    readonly Random random = new((int)seed);
-    readonly byte[] bytes = new byte[16];
-
-    public ReadOnlySpan<byte> Next(Span<byte> target)
-    {
-        random.NextBytes(bytes);
-        bytes[7] = (byte)((bytes[7] & 0x0f) | 0x40);
-        bytes[8] = (byte)((bytes[8] & 0x3f) | 0x80);
-        new Guid(bytes).TryFormat(target, out var written, "D");
-        return target[..written];
+        var setup = new ConnectionSetup(this, socket, peer, local, listener);
+        Add(setup);
+        setup.Begin();
     }
 }

@@ -11,16 +11,21 @@ sealed unsafe class AsyncSocket : IoHandle
 {
     readonly EventLoop loop;
     readonly Operation reading;
-    readonly Operation writing;
+
+    /// <summary>Made when a write first has to wait, which most sockets never do.</summary>
+    Operation? writing;
+    SocketLayer? layer;
     int fd;
     bool isReadable;
     bool isWritable;
     bool isPeerDone;
-    Memory<byte> readTarget;
+    bool isBroken;
     bool waitsForReadable;
+    bool waitsForWritable;
+    bool isConnecting;
+    Memory<byte> readTarget;
     ReadOnlyMemory<byte> writeSource;
     int written;
-    bool isConnecting;
 
     AsyncSocket(EventLoop loop, int fd, bool isConnected)
     {
@@ -31,7 +36,6 @@ sealed unsafe class AsyncSocket : IoHandle
         // The first read tries at once: the client has often sent its request by the time it is accepted.
         isReadable = isConnected;
         reading = new Operation(this, isRead: true);
-        writing = new Operation(this, isRead: false);
         loop.Register(fd, this, Native.EpollIn | Native.EpollOut | Native.EpollRdHup | Native.EpollEdge);
     }
 
@@ -56,8 +60,13 @@ sealed unsafe class AsyncSocket : IoHandle
 
     public bool IsOpen => fd >= 0;
 
-    /// <summary>Called when something happens to a socket that nobody is reading from: of an idle connection, its end.</summary>
-    public Action? OnIdleEvent { get; set; }
+    /// <summary>For the layer, which reads and writes it by itself.</summary>
+    public int Descriptor => fd;
+
+    public SocketLayer? Layer => layer;
+
+    /// <summary>Told when something happens to a socket that nobody is reading from: of an idle connection, its end.</summary>
+    public IIdleObserver? IdleObserver { get; set; }
 
     /// <summary>The peer has closed, or sent bytes nobody asked for: either way an idle connection is of no more use.</summary>
     public bool IsStale => fd < 0 || isPeerDone || isReadable;
@@ -65,9 +74,26 @@ sealed unsafe class AsyncSocket : IoHandle
     /// <summary>The peer has sent its last byte, some of which may still be unread.</summary>
     public bool IsPeerDone => isPeerDone;
 
+    /// <summary>The connection has been reset, or both directions are closed: nobody is there any more.</summary>
+    public bool IsBroken => isBroken || fd < 0;
+
+    public SocketAddressV4 LocalAddress => SocketAddressV4.OfSocket(fd);
+
+    /// <summary>From here on bytes go through the layer. Nothing may be pending.</summary>
+    public void Attach(SocketLayer added)
+    {
+        layer = added;
+        isReadable = true;
+    }
+
     /// <returns>0, or a negative errno.</returns>
     public ValueTask<int> ConnectAsync(SocketAddressV4 address, int timeoutMilliseconds)
     {
+        if (address.IsLoopback)
+        {
+            Native.UseLocalCongestionControl(fd);
+        }
+
         var native = address.ToNative();
         if (Native.Connect(fd, &native, sizeof(Native.SocketAddress)) == 0)
         {
@@ -82,7 +108,7 @@ sealed unsafe class AsyncSocket : IoHandle
         }
 
         isConnecting = true;
-        return writing.Begin(timeoutMilliseconds);
+        return Writing.Begin(timeoutMilliseconds);
     }
 
     /// <param name="timeoutMilliseconds">0 for none.</param>
@@ -102,15 +128,27 @@ sealed unsafe class AsyncSocket : IoHandle
         return reading.Begin(timeoutMilliseconds);
     }
 
+    /// <summary>Copies what has come without taking it. Does not wait: 0 bytes more than before means that nothing new is there.</summary>
+    /// <returns>Bytes, 0 at the end of the stream, or a negative errno.</returns>
+    public int Peek(Span<byte> target)
+    {
+        fixed (byte* buffer = target)
+        {
+            return Native.Receive(fd, buffer, target.Length, Native.MsgPeek);
+        }
+    }
+
     /// <summary>Waits until there is something to read, without holding a buffer meanwhile.</summary>
     /// <returns>1, or a negative errno.</returns>
-    public ValueTask<int> WaitReadableAsync(int timeoutMilliseconds)
-    {
-        if (isReadable || isPeerDone)
-        {
-            return new ValueTask<int>(1);
-        }
+    public ValueTask<int> WaitReadableAsync(int timeoutMilliseconds) =>
+        isReadable || isPeerDone ? new ValueTask<int>(1) : WaitForEventAsync(timeoutMilliseconds);
 
+    /// <summary>Waits for the next event even if there are bytes that have been looked at but not taken.</summary>
+    public ValueTask<int> WaitForMoreAsync(int timeoutMilliseconds) =>
+        isPeerDone ? new ValueTask<int>(1) : WaitForEventAsync(timeoutMilliseconds);
+
+    ValueTask<int> WaitForEventAsync(int timeoutMilliseconds)
+    {
         if (fd < 0)
         {
             return new ValueTask<int>(-Native.Ecanceled);
@@ -118,6 +156,18 @@ sealed unsafe class AsyncSocket : IoHandle
 
         waitsForReadable = true;
         return reading.Begin(timeoutMilliseconds);
+    }
+
+    /// <summary>Waits until a write that could not be done may be tried again.</summary>
+    public ValueTask<int> WaitWritableAsync(int timeoutMilliseconds)
+    {
+        if (fd < 0)
+        {
+            return new ValueTask<int>(-Native.Ecanceled);
+        }
+
+        waitsForWritable = true;
+        return Writing.Begin(timeoutMilliseconds);
     }
 
     /// <summary>Writes all of it.</summary>
@@ -131,17 +181,22 @@ sealed unsafe class AsyncSocket : IoHandle
 
         writeSource = source;
         written = 0;
-        return isWritable && TryWrite(out var result) ? new ValueTask<int>(result) : writing.Begin(timeoutMilliseconds);
+        return isWritable && TryWrite(out var result) ? new ValueTask<int>(result) : Writing.Begin(timeoutMilliseconds);
     }
 
     /// <summary>Ends a pending read with this errno, so that whoever waits for it goes on.</summary>
-    public void CancelRead(int errno) => reading.TryComplete(-errno);
+    public void CancelRead(int errno)
+    {
+        waitsForReadable = false;
+        reading.TryComplete(-errno);
+    }
 
     /// <summary>Says that no more will be written, and reads on.</summary>
     public void ShutdownWrite()
     {
         if (fd >= 0)
         {
+            layer?.ShutdownWrite();
             _ = Native.Shutdown(fd, Native.ShutWrite);
         }
     }
@@ -154,12 +209,30 @@ sealed unsafe class AsyncSocket : IoHandle
         }
 
         loop.Unregister(this);
+        layer?.ShutdownWrite();
+        layer?.Dispose();
         _ = Native.Close(fd);
         fd = -1;
+        isReadable = isWritable = false;
+        IdleObserver = null;
         loop.Timers.Remove(reading);
-        loop.Timers.Remove(writing);
         reading.TryComplete(-Native.Ecanceled);
-        writing.TryComplete(-Native.Ecanceled);
+        if (writing is not null)
+        {
+            loop.Timers.Remove(writing);
+            writing.TryComplete(-Native.Ecanceled);
+        }
+    }
+
+    /// <summary>Closes so that the peer is told of an abort: with a reset instead of an orderly end.</summary>
+    public void Abort()
+    {
+        if (fd >= 0)
+        {
+            var linger = (On: 1, Seconds: 0);
+            _ = Native.SetOption(fd, Native.SolSocket, Native.SoLinger, (int*)&linger, sizeof(long));
+            Close();
+        }
     }
 
     public override void OnEvents(uint events)
@@ -167,14 +240,21 @@ sealed unsafe class AsyncSocket : IoHandle
         if ((events & (Native.EpollRdHup | Native.EpollHup | Native.EpollErr)) != 0)
         {
             isPeerDone = true;
+            isBroken |= (events & (Native.EpollHup | Native.EpollErr)) != 0 && !isConnecting;
         }
 
         if ((events & (Native.EpollOut | Native.EpollErr | Native.EpollHup)) != 0)
         {
             isWritable = true;
-            if (writing.IsPending)
+            if (writing is { IsPending: true })
             {
                 ContinueWriting();
+            }
+
+            // A layer's read may have been waiting to write.
+            if (layer is not null && fd >= 0 && reading.IsPending && !waitsForReadable)
+            {
+                ContinueReading();
             }
         }
 
@@ -187,10 +267,12 @@ sealed unsafe class AsyncSocket : IoHandle
             }
             else
             {
-                OnIdleEvent?.Invoke();
+                IdleObserver?.OnIdleEvent();
             }
         }
     }
+
+    Operation Writing => writing ??= new Operation(this, isRead: false);
 
     void ContinueReading()
     {
@@ -212,11 +294,16 @@ sealed unsafe class AsyncSocket : IoHandle
             isConnecting = false;
             int error = 0, length = sizeof(int);
             _ = Native.GetOption(fd, Native.SolSocket, Native.SoError, &error, &length);
-            writing.TryComplete(-error);
+            writing!.TryComplete(-error);
+        }
+        else if (waitsForWritable)
+        {
+            waitsForWritable = false;
+            writing!.TryComplete(1);
         }
         else if (TryWrite(out var result))
         {
-            writing.TryComplete(result);
+            writing!.TryComplete(result);
         }
     }
 
@@ -226,18 +313,18 @@ sealed unsafe class AsyncSocket : IoHandle
         {
             fixed (byte* buffer = target.Span)
             {
-                result = (int)Native.Receive(fd, buffer, target.Length, 0);
+                result = layer is null ? Native.Receive(fd, buffer, target.Length, 0) : layer.Receive(buffer, target.Length);
             }
 
             if (result >= 0)
             {
                 // With edge-triggered epoll a short read means that the kernel has no more; the next event will say when it has.
                 // After the peer's last byte there is no next event.
-                isReadable = result == target.Length || isPeerDone;
+                isReadable = (layer is null ? result == target.Length : layer.MayReadMore) || isPeerDone;
                 return true;
             }
 
-            switch (Native.Errno)
+            switch (-result)
             {
                 case Native.Eagain:
                     isReadable = false;
@@ -245,8 +332,7 @@ sealed unsafe class AsyncSocket : IoHandle
                 case Native.Eintr:
                     continue;
                 default:
-                    result = -Native.Errno;
-                    isPeerDone = true;
+                    isPeerDone = isBroken = true;
                     return true;
             }
         }
@@ -256,19 +342,20 @@ sealed unsafe class AsyncSocket : IoHandle
     {
         while (written < writeSource.Length)
         {
-            nint sent;
-            fixed (byte* buffer = writeSource.Span[written..])
+            int sent;
+            var rest = writeSource.Span[written..];
+            fixed (byte* buffer = rest)
             {
-                sent = Native.Send(fd, buffer, writeSource.Length - written, Native.MsgNoSignal);
+                sent = layer is null ? Native.Send(fd, buffer, rest.Length) : layer.Send(buffer, rest.Length);
             }
 
             if (sent >= 0)
             {
-                written += (int)sent;
+                written += sent;
                 continue;
             }
 
-            switch (Native.Errno)
+            switch (-sent)
             {
                 case Native.Eagain:
                     isWritable = false;
@@ -277,7 +364,7 @@ sealed unsafe class AsyncSocket : IoHandle
                 case Native.Eintr:
                     continue;
                 default:
-                    result = -Native.Errno;
+                    result = sent;
                     return true;
             }
         }
@@ -328,6 +415,10 @@ sealed unsafe class AsyncSocket : IoHandle
             {
                 socket.waitsForReadable = false;
             }
+            else
+            {
+                socket.waitsForWritable = socket.isConnecting = false;
+            }
 
             TryComplete(-Native.EtimedOut);
         }
@@ -339,4 +430,10 @@ sealed unsafe class AsyncSocket : IoHandle
         public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
             core.OnCompleted(continuation, state, token, flags & ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext);
     }
+}
+
+/// <summary>Who is told of events on a socket that nobody reads from.</summary>
+interface IIdleObserver
+{
+    void OnIdleEvent();
 }

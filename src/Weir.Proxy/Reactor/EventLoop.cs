@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using System.Threading.Tasks.Sources;
 
 namespace Weir.Proxy.Reactor;
 
@@ -19,6 +20,7 @@ public sealed unsafe class EventLoop : IDisposable
 {
     const int MaximumEvents = 256;
     const int MaximumWaitMilliseconds = 1000;
+    const int MaximumTurns = 8;
 
     readonly int epoll;
     readonly int wakeup;
@@ -28,6 +30,7 @@ public sealed unsafe class EventLoop : IDisposable
     readonly List<uint> generations = [];
     readonly Stack<int> freeSlots = [];
     readonly List<Action> afterTurn = [];
+    readonly Queue<TurnWaiter> turns = [];
     readonly Thread thread;
     volatile bool isStopping;
     int isAwake;
@@ -81,6 +84,16 @@ public sealed unsafe class EventLoop : IDisposable
     /// <summary>Runs at the end of every turn; for what is better done once than for each event.</summary>
     public void AfterTurn(Action action) => afterTurn.Add(action);
 
+    /// <summary>
+    /// Waits for a place in the queue of work that is too long to be done many times in one turn: <see cref="MaximumTurns"/> are given
+    /// a turn.
+    /// </summary>
+    internal ValueTask<int> TurnAsync(TurnWaiter waiter)
+    {
+        turns.Enqueue(waiter);
+        return waiter.Begin();
+    }
+
     internal void Register(int fd, IoHandle handle, uint interest)
     {
         if (!freeSlots.TryPop(out var slot))
@@ -124,7 +137,7 @@ public sealed unsafe class EventLoop : IDisposable
         while (!isStopping)
         {
             Volatile.Write(ref isAwake, 0);
-            var wait = posted.IsEmpty ? (int)Math.Clamp(Timers.NextDue - Environment.TickCount64, 0, MaximumWaitMilliseconds) : 0;
+            var wait = posted.IsEmpty && turns.Count == 0 ? (int)Math.Clamp(Timers.NextDue - Environment.TickCount64, 0, MaximumWaitMilliseconds) : 0;
             var count = Native.EpollWait(epoll, events, MaximumEvents, wait);
             Now = Environment.TickCount64;
             for (var i = 0; i < count; i++)
@@ -140,6 +153,11 @@ public sealed unsafe class EventLoop : IDisposable
             while (posted.TryDequeue(out var action))
             {
                 action();
+            }
+
+            for (var i = 0; i < MaximumTurns && turns.TryDequeue(out var waiter); i++)
+            {
+                waiter.Complete();
             }
 
             Timers.Advance(Now);
@@ -174,4 +192,26 @@ public sealed unsafe class EventLoop : IDisposable
             _ = Native.Read(loop.wakeup, (byte*)&value, sizeof(ulong));
         }
     }
+}
+
+/// <summary>Reusable: something that waits for its turn on a loop.</summary>
+class TurnWaiter : IValueTaskSource<int>
+{
+    ManualResetValueTaskSourceCore<int> core;
+
+    internal ValueTask<int> Begin()
+    {
+        core.Reset();
+        return new ValueTask<int>(this, core.Version);
+    }
+
+    internal void Complete() => core.SetResult(0);
+
+    public int GetResult(short token) => core.GetResult(token);
+
+    public ValueTaskSourceStatus GetStatus(short token) => core.GetStatus(token);
+
+    public void OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        core.OnCompleted(continuation, state, token, flags & ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext);
 }

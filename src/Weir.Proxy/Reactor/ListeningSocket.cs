@@ -9,11 +9,11 @@ sealed unsafe class ListeningSocket : IoHandle
     const int MaximumBurst = 64;
 
     readonly EventLoop loop;
-    readonly Action<AsyncSocket, SocketAddressV4> onAccepted;
+    readonly Action<int, SocketAddressV4> onAccepted;
     readonly Retry retry;
     int fd;
 
-    ListeningSocket(EventLoop loop, int fd, Action<AsyncSocket, SocketAddressV4> onAccepted)
+    ListeningSocket(EventLoop loop, int fd, Action<int, SocketAddressV4> onAccepted)
     {
         this.loop = loop;
         this.fd = fd;
@@ -39,6 +39,12 @@ sealed unsafe class ListeningSocket : IoHandle
             _ = Native.SetOption(fd, Native.SolSocket, Native.SoReusePort, &one, sizeof(int));
         }
 
+        if (address.IsLoopback)
+        {
+            // Accepted sockets inherit it.
+            Native.UseLocalCongestionControl(fd);
+        }
+
         var native = address.ToNative();
         if (Native.Bind(fd, &native, sizeof(Native.SocketAddress)) != 0 || Native.Listen(fd, Backlog) != 0)
         {
@@ -51,7 +57,7 @@ sealed unsafe class ListeningSocket : IoHandle
     }
 
     /// <summary>Starts accepting, on the loop's thread.</summary>
-    public static ListeningSocket Start(EventLoop loop, int fd, Action<AsyncSocket, SocketAddressV4> onAccepted)
+    public static ListeningSocket Start(EventLoop loop, int fd, Action<int, SocketAddressV4> onAccepted)
     {
         var socket = new ListeningSocket(loop, fd, onAccepted);
 
@@ -71,6 +77,20 @@ sealed unsafe class ListeningSocket : IoHandle
         }
     }
 
+    /// <summary>Closes a connection that will not be served; a client that speaks HTTP is told so.</summary>
+    public static void TurnAway(int fd, bool isHttp)
+    {
+        if (isHttp)
+        {
+            fixed (byte* answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 20\r\nconnection: close\r\n\r\ntoo many connections"u8)
+            {
+                _ = Native.Send(fd, answer, 121);
+            }
+        }
+
+        _ = Native.Close(fd);
+    }
+
     public override void OnEvents(uint events)
     {
         for (var i = 0; i < MaximumBurst && fd >= 0; i++)
@@ -80,7 +100,7 @@ sealed unsafe class ListeningSocket : IoHandle
             var accepted = Native.Accept(fd, &peer, &length, Native.SockNonBlock | Native.SockCloseOnExec);
             if (accepted >= 0)
             {
-                onAccepted(AsyncSocket.Accepted(loop, accepted), SocketAddressV4.FromNative(peer));
+                onAccepted(accepted, SocketAddressV4.FromNative(peer));
                 continue;
             }
 

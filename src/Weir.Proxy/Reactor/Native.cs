@@ -12,9 +12,15 @@ static unsafe partial class Native
     public const int SolSocket = 1;
     public const int SoReuseAddr = 2;
     public const int SoError = 4;
+    public const int SoLinger = 13;
     public const int SoReusePort = 15;
     public const int IpProtoTcp = 6;
     public const int TcpNoDelay = 1;
+    public const int TcpCongestion = 13;
+    public const int MsgPeek = 2;
+    public const int SockCloseOnExecMessage = 0x40000000;
+    public const int SigPipe = 13;
+    public const int SigIgnore = 1;
     public const int MsgNoSignal = 0x4000;
     public const int ShutWrite = 1;
 
@@ -33,6 +39,7 @@ static unsafe partial class Native
     public const int Enfile = 23;
     public const int Emfile = 24;
     public const int Epipe = 32;
+    public const int Eproto = 71;
     public const int EconnReset = 104;
     public const int EtimedOut = 110;
     public const int EconnRefused = 111;
@@ -93,17 +100,54 @@ static unsafe partial class Native
     [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
     public static partial int Connect(int fd, SocketAddress* address, int length);
 
-    [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
-    public static partial nint Receive(int fd, byte* buffer, nint length, int flags);
+    // The two calls of the data path are made without telling the runtime, which saves it a state change on each. They never block
+    // (the sockets are non-blocking), so a collection waits for them no longer than a few microseconds.
+    [LibraryImport("libc", EntryPoint = "recv")]
+    [SuppressGCTransition]
+    private static partial nint ReceiveRaw(int fd, byte* buffer, nint length, int flags);
 
-    [LibraryImport("libc", EntryPoint = "send", SetLastError = true)]
-    public static partial nint Send(int fd, byte* buffer, nint length, int flags);
+    [LibraryImport("libc", EntryPoint = "send")]
+    [SuppressGCTransition]
+    private static partial nint SendRaw(int fd, byte* buffer, nint length, int flags);
+
+    [LibraryImport("libc", EntryPoint = "__errno_location")]
+    [SuppressGCTransition]
+    private static partial int* ErrnoLocation();
+
+    /// <returns>Bytes, 0 at the end of the stream, or a negative errno.</returns>
+    public static int Receive(int fd, byte* buffer, nint length, int flags)
+    {
+        var result = ReceiveRaw(fd, buffer, length, flags);
+        return result >= 0 ? (int)result : -*ErrnoLocation();
+    }
+
+    /// <returns>Bytes, or a negative errno.</returns>
+    public static int Send(int fd, byte* buffer, nint length)
+    {
+        var result = SendRaw(fd, buffer, length, MsgNoSignal);
+        return result >= 0 ? (int)result : -*ErrnoLocation();
+    }
+
+    [LibraryImport("libc", EntryPoint = "getsockname", SetLastError = true)]
+    public static partial int GetSocketName(int fd, SocketAddress* address, int* length);
+
+    [LibraryImport("libc", EntryPoint = "getpeername", SetLastError = true)]
+    public static partial int GetPeerName(int fd, SocketAddress* address, int* length);
+
+    [LibraryImport("libc", EntryPoint = "signal")]
+    public static partial nint Signal(int number, nint handler);
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
     public static partial nint Read(int fd, byte* buffer, nint length);
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     public static partial nint Write(int fd, byte* buffer, nint length);
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int Open(string path, int flags, uint mode);
+
+    [LibraryImport("libc", EntryPoint = "dup", SetLastError = true)]
+    public static partial int Duplicate(int fd);
 
     [LibraryImport("libc", EntryPoint = "shutdown", SetLastError = true)]
     public static partial int Shutdown(int fd, int how);
@@ -113,6 +157,22 @@ static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
     public static partial int SetOption(int fd, int level, int name, int* value, int length);
+
+    [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
+    public static partial int SetOption(int fd, int level, int name, byte* value, int length);
+
+    /// <summary>
+    /// Congestion control for connections that never leave the machine: Reno in place of whatever the machine uses for the
+    /// network. There is no congestion on loopback, and a pacing algorithm such as BBR costs about a microsecond a request there.
+    /// </summary>
+    public static void UseLocalCongestionControl(int fd)
+    {
+        fixed (byte* name = "reno"u8)
+        {
+            // Always compiled in and always allowed; should it fail nevertheless, the machine's own does.
+            _ = SetOption(fd, IpProtoTcp, TcpCongestion, name, 4);
+        }
+    }
 
     [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
     public static partial int GetOption(int fd, int level, int name, int* value, int* length);

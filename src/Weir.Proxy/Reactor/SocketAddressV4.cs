@@ -24,6 +24,9 @@ public readonly record struct SocketAddressV4(uint Address, ushort Port)
         return new SocketAddressV4(BinaryPrimitives.ReadUInt32BigEndian(bytes), (ushort)port);
     }
 
+    /// <summary>In 127.0.0.0/8.</summary>
+    public bool IsLoopback => Address >> 24 == 127;
+
     internal Native.SocketAddress ToNative() => new()
     {
         Family = Native.AfInet,
@@ -33,6 +36,14 @@ public readonly record struct SocketAddressV4(uint Address, ushort Port)
 
     internal static SocketAddressV4 FromNative(in Native.SocketAddress native) =>
         new(BinaryPrimitives.ReverseEndianness(native.AddressNetworkOrder), BinaryPrimitives.ReverseEndianness(native.PortNetworkOrder));
+
+    /// <summary>The local address of a connected socket.</summary>
+    internal static unsafe SocketAddressV4 OfSocket(int fd)
+    {
+        Native.SocketAddress address;
+        var length = sizeof(Native.SocketAddress);
+        return Native.GetSocketName(fd, &address, &length) == 0 ? FromNative(address) : default;
+    }
 
     /// <summary>Writes <c>1.2.3.4</c>, and <c>:port</c> if wanted; 21 bytes at most.</summary>
     public int Format(Span<byte> target, bool withPort)

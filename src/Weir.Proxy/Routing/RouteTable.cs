@@ -1,11 +1,12 @@
 using System.Collections.Frozen;
 using Weir.Proxy.Filters;
 using Weir.Proxy.Http1;
+using Weir.Proxy.LoadBalancing;
 
 namespace Weir.Proxy.Routing;
 
 /// <summary>The virtual hosts of one route configuration, found by the request's authority. Immutable.</summary>
-public sealed class RouteTable
+sealed class RouteTable
 {
     /// <summary>Longer names are no DNS names.</summary>
     const int MaximumAuthority = 300;
@@ -20,14 +21,15 @@ public sealed class RouteTable
     public RouteTable(string name, IEnumerable<VirtualHost> hosts, bool ignorePort)
     {
         Name = name;
+        Hosts = [.. hosts];
         this.ignorePort = ignorePort;
         var exactHosts = new Dictionary<string, VirtualHost>();
         var suffixHosts = new List<(string, VirtualHost)>();
         var prefixHosts = new List<(string, VirtualHost)>();
         var clusters = new HashSet<string>();
-        foreach (var host in hosts)
+        foreach (var host in Hosts)
         {
-            clusters.UnionWith(host.Routes.SelectMany(r => r.Targets).Select(t => t.Cluster));
+            clusters.UnionWith(host.Routes.SelectMany(r => r.Targets).Select(t => t.Cluster.Name));
             foreach (var domain in host.Domains.Select(d => d.ToLowerInvariant()))
             {
                 if (domain == "*")
@@ -60,10 +62,12 @@ public sealed class RouteTable
 
     public string Name { get; }
 
+    public IReadOnlyList<VirtualHost> Hosts { get; }
+
     /// <summary>All that its routes may send to.</summary>
     public IReadOnlySet<string> Clusters { get; }
 
-    public Route? Match(MessageHead head, ReadOnlySpan<byte> buffer)
+    public Route? Match(MessageHead head, ReadOnlySpan<byte> buffer, bool isSecure = false)
     {
         var host = FindHost(head.Authority.Of(buffer));
         if (host is null)
@@ -73,7 +77,7 @@ public sealed class RouteTable
 
         foreach (var route in host.Routes)
         {
-            if (route.Matches(head, buffer))
+            if (route.Matches(head, buffer, isSecure))
             {
                 return route;
             }
@@ -126,7 +130,7 @@ public sealed class RouteTable
     }
 }
 
-public sealed record VirtualHost(string Name, IReadOnlyList<string> Domains, Route[] Routes);
+sealed record VirtualHost(string Name, IReadOnlyList<string> Domains, Route[] Routes);
 
 public enum PathMatchKind
 {
@@ -138,12 +142,12 @@ public enum PathMatchKind
 
 /// <summary>A condition on a header, or on <c>:method</c> or <c>:authority</c>.</summary>
 /// <param name="Name">In lower case.</param>
-public sealed record HeaderMatch(byte[] Name, StringMatch Value, bool IsInverted, bool MissingIsEmpty);
+sealed record HeaderMatch(byte[] Name, StringMatch Value, bool IsInverted, bool MissingIsEmpty);
 
-public sealed record QueryMatch(byte[] Name, StringMatch Value);
+sealed record QueryMatch(byte[] Name, StringMatch Value);
 
 /// <summary>One rule: what it matches and what is done then. Immutable.</summary>
-public sealed class Route
+sealed class Route
 {
     public required string Name { get; init; }
     public PathMatchKind PathKind { get; init; }
@@ -165,10 +169,28 @@ public sealed class Route
     /// <summary>Of the whole exchange; 0 for none.</summary>
     public int TimeoutMilliseconds { get; init; }
 
+    /// <summary>Without a byte either way; null for the listener's.</summary>
+    public int? IdleMilliseconds { get; init; }
+    public HashPolicy[] HashPolicies { get; init; } = [];
+
+    /// <summary>Matches CONNECT alone, which has no path.</summary>
+    public bool IsConnect { get; init; }
+
+    /// <summary>The proxy itself is what CONNECT connects to: the bytes go to the cluster, not the request.</summary>
+    public bool TerminatesConnect { get; init; }
+
+    /// <summary>Protocols that this route allows or forbids an upgrade to, in lower case; others are the listener's matter.</summary>
+    public IReadOnlyDictionary<string, bool> Upgrades { get; init; } = FrozenDictionary<string, bool>.Empty;
+
     public WeightedTarget Pick() => Schedule is null ? Targets[0] : Targets[Schedule.Next()];
 
-    public bool Matches(MessageHead head, ReadOnlySpan<byte> buffer)
+    public bool Matches(MessageHead head, ReadOnlySpan<byte> buffer, bool isSecure = false)
     {
+        if (head.IsConnect != IsConnect)
+        {
+            return false;
+        }
+
         var target = head.Target.Length == 0 ? "/"u8 : head.Target.Of(buffer);
         var question = target.IndexOf((byte)'?');
         var path = question < 0 ? target : target[..question];
@@ -177,14 +199,14 @@ public sealed class Route
             path = "/"u8;
         }
 
-        if (!Path.Matches(path) || (PathKind == PathMatchKind.SegmentPrefix && path.Length > PathLength && path[PathLength] != '/'))
+        if (!IsConnect && (!Path.Matches(path) || (PathKind == PathMatchKind.SegmentPrefix && path.Length > PathLength && path[PathLength] != '/')))
         {
             return false;
         }
 
         foreach (var header in Headers)
         {
-            if (!MatchesHeader(header, head, buffer))
+            if (!MatchesHeader(header, head, buffer, isSecure))
             {
                 return false;
             }
@@ -192,7 +214,7 @@ public sealed class Route
 
         foreach (var query in Query)
         {
-            if (!MatchesQuery(query, question < 0 ? default : target[(question + 1)..]))
+            if (question < 0 || !QueryString.TryGet(target[(question + 1)..], query.Name, out var value) || !query.Value.Matches(value))
             {
                 return false;
             }
@@ -201,14 +223,14 @@ public sealed class Route
         return true;
     }
 
-    static bool MatchesHeader(HeaderMatch match, MessageHead head, ReadOnlySpan<byte> buffer)
+    static bool MatchesHeader(HeaderMatch match, MessageHead head, ReadOnlySpan<byte> buffer, bool isSecure)
     {
         ReadOnlySpan<byte> value;
         var isPresent = true;
         if (match.Name[0] == ':')
         {
             value = match.Name.AsSpan().SequenceEqual(":method"u8) ? head.Method.Of(buffer)
-                : match.Name.AsSpan().SequenceEqual(":scheme"u8) ? "http"u8
+                : match.Name.AsSpan().SequenceEqual(":scheme"u8) ? (isSecure ? "https"u8 : "http"u8)
                 : head.Authority.Of(buffer);
         }
         else
@@ -225,31 +247,14 @@ public sealed class Route
 
         return match.Value.Matches(value) != match.IsInverted;
     }
-
-    static bool MatchesQuery(QueryMatch match, ReadOnlySpan<byte> query)
-    {
-        while (!query.IsEmpty)
-        {
-            var end = query.IndexOf((byte)'&');
-            var pair = end < 0 ? query : query[..end];
-            query = end < 0 ? default : query[(end + 1)..];
-            var equals = pair.IndexOf((byte)'=');
-            var name = equals < 0 ? pair : pair[..equals];
-            if (name.SequenceEqual(match.Name))
-            {
-                return match.Value.Matches(equals < 0 ? default : pair[(equals + 1)..]);
-            }
-        }
-
-        return false;
-    }
 }
 
 /// <summary>An answer without an upstream.</summary>
-public sealed record DirectReply(int Status, byte[] Body, RedirectRule? Redirect);
+sealed record DirectReply(int Status, byte[] Body, RedirectRule? Redirect);
 
 /// <summary>What of the request's URL a redirect replaces; null or 0 keeps it.</summary>
-public sealed record RedirectRule(string? Scheme, string? Host, uint Port, string? Path, string? PrefixRewrite);
+sealed record RedirectRule(string? Scheme, string? Host, uint Port, string? Path, string? PrefixRewrite);
 
 /// <summary>A cluster to send to, with the header rules of this share.</summary>
-public sealed record WeightedTarget(string Cluster, HeaderRules Rules);
+/// <param name="Subset">Which of its endpoints, as <see cref="LoadBalancing.SubsetKey"/>; null for all.</param>
+sealed record WeightedTarget(ClusterSlot Cluster, HeaderRules Rules, string? Subset = null);

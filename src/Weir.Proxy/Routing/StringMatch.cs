@@ -76,6 +76,8 @@ public sealed class StringMatch
         return Compare(value);
     }
 
+    public override string ToString() => $"{kind}{(ignoreCase ? " (ignoring case)" : "")} {(regex is null ? Encoding.UTF8.GetString(text) : regex.ToString())}".TrimEnd();
+
     bool Compare(ReadOnlySpan<byte> value) => kind switch
     {
         Kind.Exact => value.SequenceEqual(text),

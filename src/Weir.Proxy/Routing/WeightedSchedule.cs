@@ -19,7 +19,10 @@ public sealed class WeightedSchedule
 
     public int Period => sequence.Length;
 
-    public int Next() => sequence[Interlocked.Increment(ref next) % (uint)sequence.Length];
+    public int Next() => At(Interlocked.Increment(ref next));
+
+    /// <summary>The choice of a turn, for those who count by themselves.</summary>
+    public int At(uint turn) => sequence[turn % (uint)sequence.Length];
 
     /// <summary>Each step gives every choice its weight and takes the whole from the one with the most.</summary>
     static ushort[] Build(long[] weights)

@@ -1,74 +1,84 @@
-using Weir.Proxy.Http1;
+using System.Runtime.InteropServices;
 using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Telemetry;
 
-/// <summary>One line a request on standard output, collected and written once a turn of the loop.</summary>
-sealed unsafe class AccessLog
+/// <summary>Where one kind of log line goes. The file is opened once and only appended to.</summary>
+sealed class AccessLog(AccessLogFormat format, LogFile file, int loops)
 {
-    const int StandardOutput = 1;
-    const int MaximumPath = 1024;
-    readonly byte[] buffer = new byte[64 * 1024];
-    readonly EventLoop loop;
-    int length;
-    long secondOfStamp = -1;
-    readonly byte[] stamp = new byte[20];
+    readonly LogBuffer?[] byLoop = new LogBuffer?[loops];
 
-    public AccessLog(EventLoop loop)
+    public AccessLogFormat Format => format;
+
+    public void Write(EventLoop loop, ILogSubject subject)
     {
-        this.loop = loop;
+        var buffer = byLoop[loop.Index] ??= file.BufferOf(loop);
+        buffer.Write(format, subject);
+    }
+}
+
+/// <summary>An open log file, and each loop's buffer in front of it.</summary>
+sealed class LogFile(int descriptor, int loops)
+{
+    readonly LogBuffer?[] buffers = new LogBuffer?[loops];
+
+    public LogBuffer BufferOf(EventLoop loop) => buffers[loop.Index] ??= new LogBuffer(loop, descriptor);
+}
+
+/// <summary>The log files of a process, by path; two logs to one path share it.</summary>
+sealed class LogFiles(int loops)
+{
+    const int AppendToNew = 0x1 | 0x40 | 0x400 | Native.SockCloseOnExec | Native.SockNonBlock;
+    const int StandardOutput = 1;
+    const int StandardError = 2;
+
+    readonly Dictionary<string, LogFile> files = [];
+
+    /// <exception cref="IOException">It cannot be opened.</exception>
+    public LogFile Open(string path)
+    {
+        if (!files.TryGetValue(path, out var file))
+        {
+            var descriptor = path switch
+            {
+                "/dev/stdout" => StandardOutput,
+                "/dev/stderr" => StandardError,
+                _ => Native.Open(path, AppendToNew, 0x1a0),
+            };
+            if (descriptor < 0)
+            {
+                throw new IOException($"access log {path}: errno {Marshal.GetLastPInvokeError()}");
+            }
+
+            files[path] = file = new LogFile(descriptor, loops);
+        }
+
+        return file;
+    }
+}
+
+/// <summary>Lines of one loop for one file, written once a turn.</summary>
+sealed unsafe class LogBuffer
+{
+    const int MaximumLine = 16 * 1024;
+    readonly byte[] buffer = new byte[64 * 1024];
+    readonly int descriptor;
+    int length;
+
+    public LogBuffer(EventLoop loop, int descriptor)
+    {
+        this.descriptor = descriptor;
         loop.AfterTurn(Flush);
     }
 
-    /// <summary>
-    /// <c>[START_TIME] "METHOD PATH PROTOCOL" CODE FLAGS BYTES_RECEIVED BYTES_SENT DURATION "AUTHORITY" "UPSTREAM_HOST" CLUSTER</c>
-    /// </summary>
-    public void Write(
-        ReadOnlySpan<byte> method, ReadOnlySpan<byte> path, ReadOnlySpan<byte> authority, bool isHttp10, int code, ResponseFlag flag,
-        long received, long sent, long milliseconds, SocketAddressV4? upstream, ReadOnlySpan<byte> cluster)
+    public void Write(AccessLogFormat format, ILogSubject subject)
     {
-        if (buffer.Length - length < MaximumPath + 1024)
+        if (buffer.Length - length < MaximumLine)
         {
             Flush();
         }
 
-        var writer = new HeadWriter(buffer.AsSpan(length));
-        writer.Write("["u8);
-        writer.Write(Stamp());
-        writer.Write("] \""u8);
-        writer.Write(method);
-        writer.Write(" "u8);
-        writer.Write(path.Length > MaximumPath ? path[..MaximumPath] : path);
-        writer.Write(isHttp10 ? " HTTP/1.0\" "u8 : " HTTP/1.1\" "u8);
-        writer.Write(code);
-        writer.Write(" "u8);
-        writer.Write(NameOf(flag));
-        writer.Write(" "u8);
-        writer.Write(received);
-        writer.Write(" "u8);
-        writer.Write(sent);
-        writer.Write(" "u8);
-        writer.Write(milliseconds);
-        writer.Write(" \""u8);
-        writer.Write(authority.IsEmpty ? "-"u8 : authority);
-        writer.Write("\" \""u8);
-        if (upstream is { } address)
-        {
-            Span<byte> text = stackalloc byte[24];
-            writer.Write(text[..address.Format(text, true)]);
-        }
-        else
-        {
-            writer.Write("-"u8);
-        }
-
-        writer.Write("\" "u8);
-        writer.Write(cluster.IsEmpty ? "-"u8 : cluster);
-        writer.Write("\n"u8);
-        if (!writer.IsFull)
-        {
-            length += writer.Length;
-        }
+        length += format.Write(buffer.AsSpan(length, MaximumLine), subject);
     }
 
     void Flush()
@@ -78,7 +88,7 @@ sealed unsafe class AccessLog
             var written = 0;
             while (written < length)
             {
-                var result = Native.Write(StandardOutput, start + written, length - written);
+                var result = Native.Write(descriptor, start + written, length - written);
                 if (result <= 0)
                 {
                     // Nobody reads the log, or the disk is full: requests go on without it.
@@ -91,30 +101,4 @@ sealed unsafe class AccessLog
 
         length = 0;
     }
-
-    ReadOnlySpan<byte> Stamp()
-    {
-        var now = loop.Time.GetUtcNow();
-        if (now.ToUnixTimeSeconds() != secondOfStamp)
-        {
-            secondOfStamp = now.ToUnixTimeSeconds();
-            now.UtcDateTime.TryFormat(stamp, out _, "yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture);
-        }
-
-        return stamp;
-    }
-
-    static ReadOnlySpan<byte> NameOf(ResponseFlag flag) => flag switch
-    {
-        ResponseFlag.UH => "UH"u8,
-        ResponseFlag.UF => "UF"u8,
-        ResponseFlag.UC => "UC"u8,
-        ResponseFlag.UT => "UT"u8,
-        ResponseFlag.NR => "NR"u8,
-        ResponseFlag.NC => "NC"u8,
-        ResponseFlag.UPE => "UPE"u8,
-        ResponseFlag.DPE => "DPE"u8,
-        ResponseFlag.DC => "DC"u8,
-        _ => "-"u8,
-    };
 }

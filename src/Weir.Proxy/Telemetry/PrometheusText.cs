@@ -97,14 +97,14 @@ public static class PrometheusText
         Add("reporter", l.Reporter);
         Add("source_workload", l.SourceWorkload);
         Add("source_workload_namespace", l.SourceNamespace);
-        Add("source_principal", "unknown");
+        Add("source_principal", l.SourcePrincipal);
         Add("source_app", l.SourceApp);
         Add("source_version", l.SourceVersion);
         Add("source_canonical_service", l.SourceApp);
         Add("source_canonical_revision", l.SourceVersion);
         Add("destination_workload", l.DestinationWorkload);
         Add("destination_workload_namespace", l.DestinationNamespace);
-        Add("destination_principal", "unknown");
+        Add("destination_principal", l.DestinationPrincipal);
         Add("destination_app", l.DestinationApp);
         Add("destination_version", l.DestinationVersion);
         Add("destination_canonical_service", l.DestinationApp);
@@ -115,7 +115,7 @@ public static class PrometheusText
         Add("request_protocol", "http");
         Add("response_code", code.ToString(CultureInfo.InvariantCulture));
         Add("response_flags", flag == ResponseFlag.None ? "-" : flag.ToString());
-        Add("connection_security_policy", l.Reporter == "destination" ? "none" : "unknown");
+        Add("connection_security_policy", l.Reporter == "destination" ? l.IsMutualTls ? "mutual_tls" : "none" : "unknown");
         return text.ToString();
     }
 }

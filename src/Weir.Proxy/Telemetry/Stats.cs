@@ -6,7 +6,8 @@ namespace Weir.Proxy.Telemetry;
 public sealed record StatsLabels(
     string Reporter, string SourceWorkload, string SourceNamespace, string SourceApp, string SourceVersion,
     string DestinationWorkload, string DestinationNamespace, string DestinationApp, string DestinationVersion,
-    string DestinationService, string DestinationServiceName, string DestinationServiceNamespace);
+    string DestinationService, string DestinationServiceName, string DestinationServiceNamespace,
+    string SourcePrincipal = "unknown", string DestinationPrincipal = "unknown", bool IsMutualTls = false);
 
 /// <summary>Why a response is not simply the upstream's; the names are Envoy's.</summary>
 public enum ResponseFlag : byte
@@ -39,6 +40,18 @@ public enum ResponseFlag : byte
 
     /// <summary>The downstream ended the connection.</summary>
     DC,
+
+    /// <summary>A limit of the cluster was reached.</summary>
+    UO,
+
+    /// <summary>Nothing was sent or received for too long.</summary>
+    SI,
+
+    /// <summary>The connection was open for as long as it may be.</summary>
+    DT,
+
+    /// <summary>This proxy has too much to do.</summary>
+    OM,
 }
 
 /// <summary>Counters of one set of labels, one response code and one flag, on one loop. Written by that loop alone.</summary>
@@ -74,10 +87,20 @@ public sealed class Series(int code, ResponseFlag flag)
     }
 }
 
+/// <summary>Counters of TCP sessions, on one loop. Written by that loop alone.</summary>
+public sealed class TcpSeries
+{
+    public long Opened;
+    public long Closed;
+    public long ReceivedBytes;
+    public long SentBytes;
+}
+
 /// <summary>All series of one set of labels. Loops only touch their own part; readers see whole arrays.</summary>
 public sealed class StatsScope(StatsLabels labels, int loops)
 {
     readonly Series[][] byLoop = [.. Enumerable.Range(0, loops).Select(_ => Array.Empty<Series>())];
+    readonly TcpSeries?[] tcpByLoop = new TcpSeries?[loops];
 
     public StatsLabels Labels { get; } = labels;
 
@@ -97,7 +120,11 @@ public sealed class StatsScope(StatsLabels labels, int loops)
         return added;
     }
 
+    public TcpSeries Tcp(int loop) => tcpByLoop[loop] ??= new TcpSeries();
+
     public IEnumerable<Series> All => byLoop.SelectMany(s => s);
+
+    public IEnumerable<TcpSeries> AllTcp => tcpByLoop.OfType<TcpSeries>();
 }
 
 /// <summary>The scopes of this proxy. They live on when configurations change, so that counters never go back.</summary>

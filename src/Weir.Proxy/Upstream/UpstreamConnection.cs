@@ -1,59 +1,52 @@
-using Weir.Proxy.Http1;
+using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
+using Weir.Proxy.Tls;
 
 namespace Weir.Proxy.Upstream;
 
 /// <summary>A connection to an upstream, kept between requests. Its buffer is held only while a response is being read.</summary>
-sealed class UpstreamConnection : TimerEntry
+sealed class UpstreamConnection(EventLoop loop, AsyncSocket socket, UpstreamHost host, Cluster cluster) : TimerEntry, IIdleObserver
 {
-    /// <summary>Shorter than the idle limits of common servers, so that it is this side that closes.</summary>
-    const int IdleMilliseconds = 55_000;
+    public AsyncSocket Socket => socket;
+    public UpstreamHost Host => host;
 
-    readonly EventLoop loop;
-    readonly Action close;
-
-    public UpstreamConnection(EventLoop loop, AsyncSocket socket, SocketAddressV4 address)
-    {
-        this.loop = loop;
-        close = Close;
-        Socket = socket;
-        Address = address;
-    }
-
-    public AsyncSocket Socket { get; }
-    public SocketAddressV4 Address { get; }
-    public MessageHead Head { get; } = new();
+    /// <summary>As it was when the connection was made: one whose security has changed since is not used again.</summary>
+    public Cluster Cluster => cluster;
     public byte[]? Buffer;
+    bool isClosed;
     public int Start;
     public int End;
 
-    /// <summary>It has answered before, so the peer may be closing it at this very moment.</summary>
-    public bool IsReused { get; private set; }
+    /// <summary>Requests sent on it.</summary>
+    public int Requests;
 
-    public bool Take()
+    /// <summary>It has answered before, so the peer may be closing it at this very moment.</summary>
+    public bool IsReused => Requests > 1;
+
+    /// <summary>Whether it can still carry a request, under the cluster as it is now.</summary>
+    public bool Take(Cluster now)
     {
         TimerWheel.Clear(this);
-        Socket.OnIdleEvent = null;
-        if (Socket.IsStale)
+        socket.IdleObserver = null;
+        if (socket.IsStale || (!ReferenceEquals(now.Tls, cluster.Tls) && now.Tls != cluster.Tls))
         {
             Close();
             return false;
         }
 
-        IsReused = true;
         return true;
     }
 
     public bool MakeIdle()
     {
         ReleaseBuffer();
-        if (Socket.IsStale)
+        if (socket.IsStale || (cluster.MaximumRequestsPerConnection > 0 && Requests >= cluster.MaximumRequestsPerConnection))
         {
             return false;
         }
 
-        Socket.OnIdleEvent = close;
-        loop.Timers.Set(this, loop.Now + IdleMilliseconds);
+        socket.IdleObserver = this;
+        loop.Timers.Set(this, loop.Now + cluster.IdleMilliseconds);
         return true;
     }
 
@@ -72,12 +65,29 @@ sealed class UpstreamConnection : TimerEntry
     {
         ReleaseBuffer();
         loop.Timers.Remove(this);
-        Socket.Close();
+        if (!isClosed)
+        {
+            isClosed = true;
+            KeepSession();
+            socket.Close();
+            host.OnClosed();
+        }
+    }
+
+    /// <summary>What the server gave us to resume with is kept for the next connection.</summary>
+    public void KeepSession()
+    {
+        if (socket.Layer is TlsLayer layer && cluster.Tls is { ResumesSessions: true } && layer.TakeSession() is not 0 and var session)
+        {
+            host.KeepSession(session);
+        }
     }
 
     public override void OnDue() => Close();
 
-    void ReleaseBuffer()
+    public void OnIdleEvent() => Close();
+
+    public void ReleaseBuffer()
     {
         if (Buffer is { } buffer)
         {

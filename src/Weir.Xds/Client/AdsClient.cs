@@ -16,7 +16,10 @@ public sealed class AdsClient(
     static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(50);
     static readonly TimeSpan MaximumBackoff = TimeSpan.FromSeconds(2);
 
-    readonly Dictionary<string, Dictionary<string, string>> versions = [];
+    /// <summary>gRPC's code for a request that cannot be right.</summary>
+    const int InvalidArgument = 3;
+    const int MaximumReason = 8192;
+
     readonly Dictionary<string, HashSet<string>> subscribed = [];
 
     public async Task RunAsync(CancellationToken cancel)
@@ -63,26 +66,14 @@ public sealed class AdsClient(
 
     async Task HandleAsync(DeltaDiscoveryResponse response, Http2Stream outgoing, CancellationToken cancel)
     {
-        var changed = response.Resources.Select(r => (r.Name, r.Resource_.Value)).ToList();
-        var error = sink.Apply(response.TypeUrl, changed, response.RemovedResources);
+        var changed = response.Resources.Select(r => new ReceivedResource(r.Name, r.Version, r.Resource_.Value)).ToList();
+        var refused = sink.Apply(response.TypeUrl, changed, response.RemovedResources);
         var answer = new DeltaDiscoveryRequest { TypeUrl = response.TypeUrl, ResponseNonce = response.Nonce };
-        if (error is not null)
+        if (refused.Count > 0)
         {
-            log($"refused {response.TypeUrl}: {error}");
-            answer.ErrorDetail = new Google.Rpc.Status { Code = 3, Message = error };
-        }
-        else
-        {
-            var known = versions.TryGetValue(response.TypeUrl, out var found) ? found : versions[response.TypeUrl] = [];
-            foreach (var resource in response.Resources)
-            {
-                known[resource.Name] = resource.Version;
-            }
-
-            foreach (var name in response.RemovedResources)
-            {
-                known.Remove(name);
-            }
+            var message = string.Join("; ", refused.Order().Select(r => r.Value));
+            log($"refused of {response.TypeUrl}: {message}");
+            answer.ErrorDetail = new Google.Rpc.Status { Code = InvalidArgument, Message = message.Length <= MaximumReason ? message : message[..MaximumReason] };
         }
 
         await outgoing.WriteAsync(GrpcFraming.Encode(answer), cancel).ConfigureAwait(false);
@@ -92,36 +83,35 @@ public sealed class AdsClient(
     /// <summary>Follows what clusters and listeners refer to.</summary>
     async Task SubscribeAsync(Http2Stream outgoing, CancellationToken cancel)
     {
-        foreach (var type in new[] { XdsTypes.Endpoints, XdsTypes.Route })
+        foreach (var type in new[] { XdsTypes.Secret, XdsTypes.Endpoints, XdsTypes.Route })
         {
             var wanted = sink.References(type);
             var isFirst = !subscribed.TryGetValue(type, out var current);
             current ??= [];
-            var added = wanted.Where(n => !current.Contains(n)).ToList();
+            var added = wanted.Where(n => !current.Contains(n)).ToHashSet();
             var dropped = current.Where(n => !wanted.Contains(n)).ToList();
             if (added.Count > 0 || dropped.Count > 0)
             {
                 subscribed[type] = [.. wanted];
-                foreach (var name in dropped)
-                {
-                    versions.GetValueOrDefault(type)?.Remove(name);
-                }
-
                 await AskAsync(outgoing, type, added, dropped, isFirst, cancel).ConfigureAwait(false);
             }
         }
     }
 
-    Task AskAsync(Http2Stream outgoing, string type, List<string> added, List<string> dropped, bool isFirst, CancellationToken cancel)
+    Task AskAsync(Http2Stream outgoing, string type, HashSet<string> added, List<string> dropped, bool isFirst, CancellationToken cancel)
     {
         var request = new DeltaDiscoveryRequest { TypeUrl = type, Node = node };
         request.ResourceNamesSubscribe.AddRange(added);
         request.ResourceNamesUnsubscribe.AddRange(dropped);
-        if (isFirst && versions.TryGetValue(type, out var known))
+        if (isFirst)
         {
-            foreach (var (name, version) in known)
+            var isWildcard = added.Count == 0;
+            foreach (var (name, version) in sink.Versions(type))
             {
-                request.InitialResourceVersions.Add(name, version);
+                if (isWildcard || added.Contains(name))
+                {
+                    request.InitialResourceVersions.Add(name, version);
+                }
             }
         }
 

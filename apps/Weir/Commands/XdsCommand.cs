@@ -1,0 +1,64 @@
+using System.CommandLine;
+using Weir.App.ControlPlane;
+
+namespace Weir.App.Commands;
+
+/// <summary><c>weir xds</c>: proxies configured without a mesh.</summary>
+static class XdsCommand
+{
+    public static Command Create()
+    {
+        var file = new Argument<FileInfo>("FILE") { Description = "Resources in the JSON form of their xDS messages, as YAML or JSON, under \"resources\"." };
+        var socket = new Option<string>("--socket") { Description = "The Unix socket to serve on.", HelpName = "PATH", Required = true };
+        var serve = new Command(
+            "serve",
+            "Serve the xDS resources of a file to proxies, and again whenever the file changes.\n\nExample: weir xds serve config.yaml --socket /tmp/xds.sock &\n         weir-proxy router --xds unix:/tmp/xds.sock")
+        { file, socket };
+        serve.SetAction((parsed, cancel) => ServeAsync(parsed.GetValue(file)!.FullName, parsed.GetValue(socket)!, cancel));
+        return new Command("xds", "Configure proxies without a mesh, from files.") { serve };
+    }
+
+    static async Task<int> ServeAsync(string file, string socket, CancellationToken cancel)
+    {
+        var source = new FileSnapshots(Console.Error.WriteLine);
+        source.Load(await File.ReadAllTextAsync(file, cancel));
+        await using var host = await XdsHost.StartAsync(socket, source, cancel);
+        Console.WriteLine($"serving {file} on {socket}");
+        using var watcher = new FileSystemWatcher(Path.GetDirectoryName(file)!, Path.GetFileName(file));
+        using var changed = new SemaphoreSlim(0);
+        watcher.Changed += (_, _) => changed.Release();
+        watcher.Created += (_, _) => changed.Release();
+        watcher.Renamed += (_, _) => changed.Release();
+        watcher.EnableRaisingEvents = true;
+        try
+        {
+            while (true)
+            {
+                await changed.WaitAsync(cancel);
+
+                // Writing a file is several events; the last of them finds it whole.
+                while (await changed.WaitAsync(TimeSpan.FromMilliseconds(50), cancel))
+                {
+                }
+
+                Reload(source, file);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            return 0;
+        }
+    }
+
+    static void Reload(FileSnapshots source, string file)
+    {
+        try
+        {
+            source.Load(File.ReadAllText(file));
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException)
+        {
+            Console.Error.WriteLine($"{file}: {e.Message}; what was served before stays");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using System.Text;
+using Weir.Proxy.Configuration;
+using Weir.Proxy.Filters;
+using Weir.Proxy.Http1;
+using Weir.Proxy.LoadBalancing;
+using Weir.Proxy.Reactor;
+using Weir.Proxy.Routing;
+using Weir.Proxy.Telemetry;
+using Weir.Proxy.Tracing;
+using Weir.Proxy.Upstream;
+
+namespace Weir.Proxy.Listeners;
+
+/// <summary>
+/// One request and its answer. Reused from request to request; awaits resume inline on the loop, and in steady state nothing is
+/// allocated. This part decides what a request is answered by; the others send it to an upstream, relay the answer, and log it.
+/// </summary>
+sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, ILogSubject
+{
+    static readonly byte[] ConnectUnsupported = "CONNECT is not supported by this listener"u8.ToArray();
+
+    readonly EventLoop loop = worker.Loop;
+    readonly MessageHead request = new();
+    readonly MessageHead response = new();
+
+    // Of the connection.
+    HttpConnection connection = null!;
+    AsyncSocket client = null!;
+    HttpOptions options = null!;
+
+    // Of the request at hand.
+    Route? route;
+    WeightedTarget? target;
+    Cluster? cluster;
+    Endpoint? endpoint;
+    UpstreamConnection? upstream;
+    PoolWaiter? waiter;
+    BodyReader requestBody;
+    TraceContext trace;
+    Cause abortedBy;
+    bool hasUpgrade;
+    bool isPathRedirect;
+    ulong? hash;
+    bool givesCookie;
+    LogFacts facts;
+
+    /// <summary>The connection's buffer from where the request begins.</summary>
+    Span<byte> Head => connection.Buffer.AsSpan(connection.Start);
+
+    public void Attach(HttpConnection owner)
+    {
+        connection = owner;
+        client = owner.Client;
+        options = owner.Options;
+    }
+
+    /// <summary>Serves the request whose head has come.</summary>
+    /// <returns>Whether the connection can carry another request.</returns>
+    public ValueTask<bool> ServeAsync(int headLength)
+    {
+        Reset();
+        var error = HeadParser.ParseRequest(Head, headLength, request);
+        if (error != ParseError.None)
+        {
+            return RefuseAsync(error);
+        }
+
+        if (request.Headers.Count > options.MaximumHeaders)
+        {
+            return RefuseAsync(Cause.RequestHeadTooLarge);
+        }
+
+        requestBody = new BodyReader(request.Body, request.ContentLength);
+        if (options.Pages != Pages.None)
+        {
+            var answer = Admin.AdminPages.Answer(worker.Engine, options.Pages, Text(request.Method), Text(request.Target));
+            return ReplyAsync(answer.Status, ResponseFlag.None, answer.Body, answer.ContentType);
+        }
+
+        if (worker.Engine.IsOverloaded)
+        {
+            return FailAsync(Cause.Overload);
+        }
+
+        if (!options.Path.DoesNothing && !NormalizePath())
+        {
+            return FailAsync(Cause.UnsafePath);
+        }
+
+        return isPathRedirect
+            ? ReplyAsync(307, ResponseFlag.None, [], location: Text(request.Target))
+            : RouteAsync();
+    }
+
+    string Text(Slice slice) => Encoding.Latin1.GetString(slice.Of(Head));
+
+    void Reset()
+    {
+        facts = new LogFacts
+        {
+            StartTicks = Stopwatch.GetTimestamp(), StartedAt = options.AccessLogs.Length > 0 || options.Tracing is not null ? loop.Time.GetUtcNow() : default,
+            Details = "", Route = "", TransportFailure = "", Cluster = [], Protocol = [],
+        };
+        route = null;
+        target = null;
+        cluster = null;
+        endpoint = null;
+        upstream = null;
+        abortedBy = Cause.None;
+        hasUpgrade = isPathRedirect = givesCookie = false;
+        hash = null;
+        trace = default;
+        captured.Clear();
+    }
+
+    /// <summary>In place: a path never grows by it.</summary>
+    bool NormalizePath()
+    {
+        if (request.Target.Length == 0 || Head[request.Target.Start] != '/')
+        {
+            return true;
+        }
+
+        var slice = Head.Slice(request.Target.Start, request.Target.Length);
+        var question = slice.IndexOf((byte)'?');
+        var path = question < 0 ? slice : slice[..question];
+        var verdict = options.Path.Apply(path, out var length);
+        if (verdict == PathVerdict.Unsafe)
+        {
+            return false;
+        }
+
+        slice[path.Length..].CopyTo(slice[length..]);
+        request.Target = new Slice(request.Target.Start, slice.Length - path.Length + length);
+        isPathRedirect = verdict == PathVerdict.Redirect;
+        return true;
+    }
+
+    ValueTask<bool> RouteAsync()
+    {
+        if (request.IsConnect && !options.Upgrades.Contains("connect"))
+        {
+            return ReplyAsync(501, ResponseFlag.None, ConnectUnsupported);
+        }
+
+        route = options.Routes.Current?.Match(request, Head, connection.Downstream.IsSecure);
+        if (route is null)
+        {
+            return FailAsync(Cause.NoRoute);
+        }
+
+        facts.Route = route.Name;
+        if (route.Direct is { } direct)
+        {
+            facts.Details = "direct_response";
+            var location = direct.Redirect is null ? null : Redirects.Location(direct.Redirect, request, Head, route, connection.Downstream.IsSecure);
+            return ReplyAsync(direct.Status, ResponseFlag.None, direct.Body, location: location, rules: route.Rules);
+        }
+
+        target = route.Pick();
+        cluster = target.Cluster.Current;
+        if (cluster is null)
+        {
+            return FailAsync(Cause.NoCluster);
+        }
+
+        facts.Cluster = cluster.NameBytes;
+        hasUpgrade = request.IsConnect || AllowsUpgrade();
+        if (cluster.Balancing.Policy is BalancingPolicy.RingHash or BalancingPolicy.Maglev)
+        {
+            hash = HashPolicy.Compute(route.HashPolicies, request, Head, connection.Downstream.Peer);
+            PrepareCookie();
+        }
+
+        if (options.Tracing is not null)
+        {
+            BeginTrace(options.Tracing);
+        }
+
+        return request.IsConnect && route.TerminatesConnect ? TerminateConnectAsync() : ForwardAsync();
+    }
+
+    /// <summary>An offer that is not allowed is not passed on; the request is then served without it (RFC 9110 section 7.8).</summary>
+    bool AllowsUpgrade()
+    {
+        if (request.Upgrade.Length is 0 or > 64 || request.Body != BodyKind.None)
+        {
+            return false;
+        }
+
+        Span<char> name = stackalloc char[request.Upgrade.Length];
+        for (var i = 0; i < name.Length; i++)
+        {
+            name[i] = char.ToLowerInvariant((char)Head[request.Upgrade.Start + i]);
+        }
+
+        var protocol = name is "websocket" ? "websocket" : name.ToString();
+        return route!.Upgrades.TryGetValue(protocol, out var allowed) ? allowed : options.Upgrades.Contains(protocol);
+    }
+
+    /// <summary>A client without the cookie that keeps it at one endpoint is given one, and is sent there at once.</summary>
+    void PrepareCookie()
+    {
+        foreach (var policy in route!.HashPolicies)
+        {
+            if (policy is { Source: HashSource.Cookie, CookieSeconds: not null } && policy.FindCookie(request, Head).IsEmpty)
+            {
+                worker.RequestIds.Next(cookieValue);
+                hash = XxHash64.Hash(cookieValue);
+                givesCookie = true;
+                return;
+            }
+        }
+    }
+
+    readonly byte[] cookieValue = new byte[36];
+
+    ValueTask<bool> RefuseAsync(ParseError error)
+    {
+        // What cannot be read cannot be logged either, nor can anything after it be trusted.
+        request.Reset();
+        var text = error switch
+        {
+            ParseError.BadLength => "Content-Length is not one valid number"u8.ToArray(),
+            ParseError.BadTransferEncoding => "Transfer-Encoding must be \"chunked\" alone, without Content-Length, in HTTP/1.1"u8.ToArray(),
+            ParseError.BadHost => "the request must name exactly one valid host"u8.ToArray(),
+            ParseError.Malformed => "the request's head is malformed"u8.ToArray(),
+            _ => null,
+        };
+        return RefuseAsync(error switch
+        {
+            ParseError.TooManyHeaders => Cause.RequestHeadTooLarge,
+            ParseError.VersionNotSupported => Cause.VersionNotSupported,
+            _ => Cause.ClientProtocol,
+        }, text, isParsed: false);
+    }
+
+    /// <summary>Answers a request that cannot be served, and ends the connection.</summary>
+    public ValueTask<bool> RefuseAsync(Cause cause)
+    {
+        Reset();
+        request.Reset();
+        return RefuseAsync(cause, null, isParsed: false);
+    }
+
+    ValueTask<bool> RefuseAsync(Cause cause, byte[]? text, bool isParsed)
+    {
+        request.KeepAlive = isParsed && request.KeepAlive;
+        ref readonly var description = ref CauseDescription.Of(cause);
+        facts.Details = description.Details;
+        return ReplyAsync(description.Status, description.Flag, text ?? description.Body);
+    }
+
+    /// <summary>Answers in the place of an upstream.</summary>
+    ValueTask<bool> FailAsync(Cause cause)
+    {
+        ref readonly var description = ref CauseDescription.Of(cause);
+        facts.Details = description.Details;
+        return ReplyAsync(description.Status, description.Flag, description.Body);
+    }
+
+    /// <summary>An answer of the proxy's own. The connection goes on only if nothing of a body is still to come.</summary>
+    async ValueTask<bool> ReplyAsync(
+        int status, ResponseFlag flag, byte[] body, string contentType = "text/plain", string? location = null, HeaderRules? rules = null)
+    {
+        var keepAlive = SkipBody(out var bodyLength) && request.KeepAlive && !connection.IsLast;
+        var output = loop.Buffers.Rent();
+        var needed = body.Length + 2048 + (location?.Length ?? 0) + (rules?.ResponseLength ?? 0);
+        if (needed > output.Length)
+        {
+            loop.Buffers.Return(output);
+            output = new byte[needed];
+        }
+
+        try
+        {
+            var length = WriteReply(output, status, body, keepAlive, contentType, location, rules ?? HeaderRules.None);
+            facts.BytesSent = request.IsHead ? 0 : body.Length;
+            facts.ResponseStartTicks = Stopwatch.GetTimestamp();
+            var sent = await client.WriteAsync(output.AsMemory(0, length), options.StreamIdleMilliseconds);
+            Record(status, sent < 0 ? ResponseFlag.DC : flag);
+            if (!keepAlive && sent >= 0)
+            {
+                await LingerAsync();
+            }
+
+            connection.Start += request.Length + bodyLength;
+            return keepAlive && sent >= 0;
+        }
+        finally
+        {
+            loop.Buffers.Return(output);
+        }
+    }
+
+    /// <summary>Finds the end of the request where its body has come whole with its head.</summary>
+    bool SkipBody(out int length)
+    {
+        length = 0;
+        if (request.Body == BodyKind.None)
+        {
+            return true;
+        }
+
+        var reader = new BodyReader(request.Body, request.ContentLength);
+        length = reader.Advance(connection.Buffer.AsSpan(connection.Start + request.Length, connection.End - connection.Start - request.Length));
+        return reader is { IsDone: true, IsBroken: false };
+    }
+
+    int WriteReply(byte[] output, int status, byte[] body, bool keepAlive, string contentType, string? location, HeaderRules rules)
+    {
+        var writer = new HeadWriter(output);
+        writer.Write("HTTP/1.1 "u8);
+        writer.Write(status);
+        writer.Write(" "u8);
+        writer.Write(Redirects.ReasonOf(status));
+        writer.Write("\r\n"u8);
+        if (location is not null)
+        {
+            writer.WriteHeader("location"u8, Encoding.Latin1.GetBytes(location));
+        }
+
+        if (body.Length > 0)
+        {
+            writer.WriteHeader("content-type"u8, Encoding.ASCII.GetBytes(contentType));
+        }
+
+        rules.WriteResponse(ref writer);
+        writer.Write("content-length: "u8);
+        writer.Write(body.Length);
+        writer.Write("\r\n"u8);
+        if (!keepAlive)
+        {
+            writer.Write("connection: close\r\n"u8);
+        }
+        else if (request.IsHttp10)
+        {
+            writer.Write("connection: keep-alive\r\n"u8);
+        }
+
+        writer.Write("\r\n"u8);
+        if (!request.IsHead)
+        {
+            writer.Write(body);
+        }
+
+        return writer.Length;
+    }
+
+    /// <summary>
+    /// Reads on for a moment before closing: closing with unread bytes would reset the connection and could take the answer with it
+    /// (RFC 9112 section 9.6).
+    /// </summary>
+    async ValueTask LingerAsync()
+    {
+        client.ShutdownWrite();
+        if (options.DelayedCloseMilliseconds == 0)
+        {
+            return;
+        }
+
+        var scratch = loop.Buffers.Rent();
+        var deadline = loop.Now + options.DelayedCloseMilliseconds;
+        for (var i = 0; i < 64 && loop.Now < deadline && await client.ReadAsync(scratch, (int)(deadline - loop.Now)) > 0; i++)
+        {
+        }
+
+        loop.Buffers.Return(scratch);
+    }
+}

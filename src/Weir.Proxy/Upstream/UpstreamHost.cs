@@ -1,0 +1,92 @@
+using Weir.Proxy.LoadBalancing;
+using Weir.Proxy.Reactor;
+using Weir.Proxy.Tls;
+
+namespace Weir.Proxy.Upstream;
+
+/// <summary>One endpoint of one cluster as one loop sees it: its idle connections, and how much it has to do.</summary>
+sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad load)
+{
+    const int MaximumIdle = 1024;
+
+    readonly Stack<UpstreamConnection> idle = [];
+    nint session;
+
+    public SocketAddressV4 Address => address;
+    public ClusterLoad Load => load;
+    public int ActiveRequests { get; set; }
+    public PeakEwma Latency;
+
+    /// <summary>To resume TLS with; 0 for none.</summary>
+    public nint Session => session;
+
+    /// <summary>An idle connection that is still good, or null.</summary>
+    public UpstreamConnection? TakeIdle(Cluster cluster)
+    {
+        while (idle.TryPop(out var connection))
+        {
+            if (connection.Take(cluster))
+            {
+                return connection;
+            }
+        }
+
+        return null;
+    }
+
+    public bool HasIdle => idle.Count > 0;
+
+    /// <summary>A new connection, not yet connected; null when the machine has no descriptor left.</summary>
+    public UpstreamConnection? Create(Cluster cluster)
+    {
+        if (AsyncSocket.Create(loop) is not { } socket)
+        {
+            return null;
+        }
+
+        load.Connections++;
+        return new UpstreamConnection(loop, socket, this, cluster);
+    }
+
+    public void Return(UpstreamConnection connection)
+    {
+        // Closed ones are dropped on the way: the stack does not fill up with them.
+        if (idle.Count >= MaximumIdle || !connection.MakeIdle())
+        {
+            connection.Close();
+            return;
+        }
+
+        idle.Push(connection);
+        WakeNext();
+    }
+
+    public void OnClosed()
+    {
+        load.Connections--;
+        WakeNext();
+    }
+
+    /// <summary>Closes what is idle: the endpoint is no longer part of the mesh.</summary>
+    public void Retire()
+    {
+        while (idle.TryPop(out var connection))
+        {
+            connection.Close();
+        }
+
+        KeepSession(0);
+    }
+
+    public void KeepSession(nint next)
+    {
+        if (session != 0)
+        {
+            OpenSsl.SessionFree(session);
+        }
+
+        session = next;
+    }
+
+    void WakeNext() => load.Waiting.First?.Value.Wake();
+}
