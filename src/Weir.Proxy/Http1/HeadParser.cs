@@ -16,6 +16,10 @@ public static class HeadParser
     static readonly SearchValues<byte> BadValueBytes = SearchValues.Create(
         [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 127]);
 
+    /// <summary>What may not stand in a head at all: the same, but for the ends of lines.</summary>
+    static readonly SearchValues<byte> BadHeadBytes = SearchValues.Create(
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 127]);
+
     /// <summary>What may not stand in a request target: controls, space, and what lies beyond ASCII.</summary>
     static readonly SearchValues<byte> TargetBytes = SearchValues.Create([.. Enumerable.Range(33, 94).Select(b => (byte)b)]);
 
@@ -174,11 +178,23 @@ public static class HeadParser
         host = default;
         hosts = 0;
         var end = length - 2;
+
+        // Once for all lines: what is left to find in each is a carriage return or a line feed out of place.
+        if (buffer[at..end].IndexOfAny(BadHeadBytes) >= 0)
+        {
+            return ParseError.Malformed;
+        }
+
         while (at < end)
         {
-            var line = buffer[at..end];
-            var lineLength = line.IndexOf("\r\n"u8);
-            line = lineLength < 0 ? line : line[..lineLength];
+            var line = buffer[at..length];
+            var lineLength = line.IndexOfAny((byte)'\r', (byte)'\n');
+            if (line[lineLength] != '\r' || line[lineLength + 1] != '\n')
+            {
+                return ParseError.Malformed;
+            }
+
+            line = line[..lineLength];
             var colon = line.IndexOf((byte)':');
 
             // A leading space (obs-fold), a space before the colon and an empty name all fail the token test.
@@ -187,18 +203,20 @@ public static class HeadParser
                 return ParseError.Malformed;
             }
 
-            var raw = line[(colon + 1)..];
-            var value = Ascii.Trim(raw);
-            if (value.IndexOfAny(BadValueBytes) >= 0)
+            var (from, to) = (colon + 1, lineLength);
+            while (from < to && line[from] is (byte)' ' or (byte)'\t')
             {
-                return ParseError.Malformed;
+                from++;
             }
 
-            var valueStart = value.IsEmpty ? at + colon + 1 : at + colon + 1 + raw.IndexOf(value[0]);
-            var name = new Slice(at, colon);
-            var slice = new Slice(valueStart, value.Length);
+            while (from < to && line[to - 1] is (byte)' ' or (byte)'\t')
+            {
+                to--;
+            }
+
+            var slice = new Slice(at + from, to - from);
             var known = Classify(line[..colon]);
-            if (!head.Headers.Add(name, slice, known))
+            if (!head.Headers.Add(new Slice(at, colon), slice, known))
             {
                 return ParseError.TooManyHeaders;
             }
@@ -209,7 +227,7 @@ public static class HeadParser
                 hosts++;
             }
 
-            at += line.Length + 2;
+            at += lineLength + 2;
         }
 
         return InterpretConnection(buffer, head, isRequest);

@@ -99,7 +99,16 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
                 requests++;
                 exchange ??= worker.RentExchange(this);
-                if (!await (length > 0 ? exchange.ServeAsync(length) : exchange.RefuseAsync(length == HeadTimedOut ? Cause.HeadTimeout : Cause.RequestHeadTooLarge)))
+                var step = length > 0 ? exchange.Begin(length) : exchange.Refuse(length == HeadTimedOut ? Cause.HeadTimeout : Cause.RequestHeadTooLarge);
+
+                // The usual way of a request is steps of the exchange around waits that are made here, in the one state machine that
+                // lives as long as the connection: so no request needs one of its own.
+                while (step != Step.Done)
+                {
+                    step = step == Step.Waits ? exchange.Resume(await exchange.WaitAsync()) : await exchange.RestAsync();
+                }
+
+                if (!exchange.KeepsAlive)
                 {
                     return;
                 }

@@ -79,7 +79,11 @@ sealed partial class HttpExchange
             return;
         }
 
-        facts.EndTicks = Stopwatch.GetTimestamp();
+        if (facts.EndTicks == 0)
+        {
+            facts.EndTicks = Stopwatch.GetTimestamp();
+        }
+
         facts.Status = status;
         facts.Flag = flag;
         if ((endpoint?.Scope ?? cluster?.Scope) is { } scope)

@@ -1,3 +1,5 @@
+// An operation is awaited once, by the connection, right after it was stored.
+#pragma warning disable CA2012
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Weir.Proxy.Http1;
@@ -23,6 +25,8 @@ sealed partial class HttpExchange
 
     static readonly byte[] Continue = "HTTP/1.1 100 Continue\r\n\r\n"u8.ToArray();
 
+    /// <summary>Held while something in it is being written.</summary>
+    byte[]? output;
     byte[]? pumpBuffer;
     int pumpStart;
     int pumpEnd;
@@ -31,55 +35,108 @@ sealed partial class HttpExchange
 
     int IdleMilliseconds => route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    async ValueTask<bool> ForwardAsync()
+    /// <summary>Tries one endpoint: on a connection that is kept open the request goes out at once.</summary>
+    Step Attempt()
     {
-        SetDeadline();
         isPumping = false;
-        client.IdleObserver = this;
-        Cause cause;
-        while (true)
+        facts.Attempts++;
+        var cause = TryTakeIdle();
+        if (cause != Cause.None)
         {
-            facts.Attempts++;
-            cause = TryTakeIdle();
-            if (cause == Cause.None && upstream is null)
-            {
-                cause = await ConnectAsync();
-            }
-
-            if (cause == Cause.None)
-            {
-                cause = await SendAsync();
-                while (cause == Cause.None && !HasResponseHead(out cause) && cause == Cause.None)
-                {
-                    if (interim.Count > 0 && !await SendInterimAsync())
-                    {
-                        cause = Cause.ClientGone;
-                        break;
-                    }
-
-                    var read = await upstream!.Socket.ReadAsync(upstream.Buffer.AsMemory(upstream.End), IdleMilliseconds);
-                    cause = OnRead(read);
-                }
-
-                if (cause == Cause.None)
-                {
-                    break;
-                }
-            }
-
-            if (!MayTryAgain(cause))
-            {
-                break;
-            }
-
-            LeaveUpstream(keeps: false);
+            return Later(AbandonAsync(cause));
         }
 
-        var result = cause == Cause.None ? await RelayAsync() : await AbandonAsync(cause);
-        TimerWheel.Clear(this);
-        client.IdleObserver = null;
-        return result;
+        if (upstream is null)
+        {
+            return Later(ConnectAndSendAsync());
+        }
+
+        output = loop.Buffers.Rent();
+        cause = PrepareSend(out var length);
+        if (cause != Cause.None)
+        {
+            return Failed(cause);
+        }
+
+        if (request.ExpectsContinue && !requestBody.IsDone)
+        {
+            return Later(SendAsync(length));
+        }
+
+        operation = upstream.Socket.WriteAsync(output.AsMemory(0, length), IdleMilliseconds);
+        return operation.IsCompletedSuccessfully ? OnSent(operation.Result) : Waiting(Wait.Send);
+    }
+
+    /// <summary>An attempt did not come to an answer.</summary>
+    Step Failed(Cause cause)
+    {
+        ReleaseOutput();
+        if (MayTryAgain(cause))
+        {
+            LeaveUpstream(keeps: false);
+            return Attempt();
+        }
+
+        return Later(AbandonAsync(cause));
+    }
+
+    async ValueTask<Step> ConnectAndSendAsync()
+    {
+        var cause = await ConnectAsync();
+        if (cause != Cause.None)
+        {
+            return Failed(cause);
+        }
+
+        output = loop.Buffers.Rent();
+        cause = PrepareSend(out var length);
+        return cause != Cause.None ? Failed(cause) : await SendAsync(length);
+    }
+
+    async ValueTask<Step> SendAsync(int length)
+    {
+        if (request.ExpectsContinue && !requestBody.IsDone && await client.WriteAsync(Continue, IdleMilliseconds) < 0)
+        {
+            return Failed(Cause.ClientGone);
+        }
+
+        return OnSent(await upstream!.Socket.WriteAsync(output.AsMemory(0, length), IdleMilliseconds));
+    }
+
+    /// <summary>The head is sent; now for the answer, and for the rest of the body meanwhile.</summary>
+    Step OnSent(int sent)
+    {
+        if (abortedBy != Cause.None)
+        {
+            return Failed(abortedBy);
+        }
+
+        // A peer that has answered and gone may still have left its answer to be read.
+        if (sent < 0 && !(upstream!.Socket.IsPeerDone && upstream.Socket.IsOpen))
+        {
+            return Failed(Cause.Reset);
+        }
+
+        ReleaseOutput();
+
+        // Sent in the turn it came in: then that is the time, near enough, and the clock need not be asked again.
+        facts.RequestDoneTicks = facts.Attempts == 1 && request.Body == BodyKind.None ? facts.StartTicks : Stopwatch.GetTimestamp();
+        if (!requestBody.IsDone)
+        {
+            isPumping = true;
+            pump = PumpAsync();
+        }
+
+        return Waiting(Wait.ResponseHead);
+    }
+
+    void ReleaseOutput()
+    {
+        if (output is { } held)
+        {
+            output = null;
+            loop.Buffers.Return(held);
+        }
     }
 
     /// <summary>Of the route; <see cref="long.MaxValue"/> when it has none.</summary>
@@ -252,70 +309,34 @@ sealed partial class HttpExchange
                 || method.SequenceEqual("PUT"u8) || method.SequenceEqual("DELETE"u8) || method.SequenceEqual("TRACE"u8));
     }
 
-    /// <summary>Sends the head with as much of the body as came with it; the rest follows while the answer may already be coming.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    async ValueTask<Cause> SendAsync()
+    /// <summary>Writes the head to the output, with as much of the body as came with it.</summary>
+    Cause PrepareSend(out int length)
     {
         upstream!.Requests++;
         upstream.HoldBuffer();
         facts.UpstreamAddress = endpoint!.Address;
-        var output = loop.Buffers.Rent();
         var needed = request.Length + 2048 + route!.Rules.RequestLength + target!.Rules.RequestLength;
-        if (needed > output.Length)
+        if (needed > output!.Length)
         {
             loop.Buffers.Return(output);
             output = GC.AllocateUninitializedArray<byte>(needed + 2048, pinned: true);
         }
 
-        try
+        requestBody = new BodyReader(request.Body, request.ContentLength);
+        length = WriteRequestHead(output);
+        if (length < 0)
         {
-            requestBody = new BodyReader(request.Body, request.ContentLength);
-            var length = WriteRequestHead(output);
-            if (length < 0)
-            {
-                return Cause.RequestHeadTooLarge;
-            }
-
-            pumpStart = connection.Start + request.Length;
-            if (request.Body != BodyKind.None)
-            {
-                length += TakeBody(output.AsSpan(length));
-                if (requestBody.IsBroken)
-                {
-                    return Cause.ClientProtocol;
-                }
-
-                if (request.ExpectsContinue && !requestBody.IsDone && await client.WriteAsync(Continue, IdleMilliseconds) < 0)
-                {
-                    return Cause.ClientGone;
-                }
-            }
-
-            var sent = await upstream.Socket.WriteAsync(output.AsMemory(0, length), IdleMilliseconds);
-            if (abortedBy != Cause.None)
-            {
-                return abortedBy;
-            }
-
-            // A peer that has answered and gone may still have left its answer to be read.
-            if (sent < 0 && !(upstream.Socket.IsPeerDone && upstream.Socket.IsOpen))
-            {
-                return Cause.Reset;
-            }
-        }
-        finally
-        {
-            loop.Buffers.Return(output);
+            return Cause.RequestHeadTooLarge;
         }
 
-        facts.RequestDoneTicks = Stopwatch.GetTimestamp();
-        if (!requestBody.IsDone)
+        pumpStart = connection.Start + request.Length;
+        if (request.Body == BodyKind.None)
         {
-            isPumping = true;
-            pump = PumpAsync();
+            return Cause.None;
         }
 
-        return Cause.None;
+        length += TakeBody(output.AsSpan(length));
+        return requestBody.IsBroken ? Cause.ClientProtocol : Cause.None;
     }
 
     /// <summary>Copies what has come of the body behind the head.</summary>

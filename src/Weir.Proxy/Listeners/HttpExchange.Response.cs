@@ -1,6 +1,9 @@
+// An operation is awaited once, by the connection, right after it was stored.
+#pragma warning disable CA2012
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Weir.Proxy.Http1;
+using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Routing;
 using Weir.Proxy.Telemetry;
@@ -119,64 +122,224 @@ sealed partial class HttpExchange
             : upstream!.End > upstream.Start || hasInterim ? Cause.UpstreamProtocol : Cause.Reset;
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    async ValueTask<bool> RelayAsync()
+    /// <summary>Which operation the exchange is waiting for.</summary>
+    enum Wait
     {
-        var link = upstream!;
-        facts.ResponseStartTicks = Stopwatch.GetTimestamp();
-        facts.Details = "via_upstream";
-        CaptureResponseHeaders();
-        link.Host.Latency.Record(
-            Stopwatch.GetElapsedTime(facts.RequestDoneTicks, facts.ResponseStartTicks).TotalMilliseconds, loop.Now, cluster!.Balancing.DecayMilliseconds);
-        if (response.Status == 101 || (request.IsConnect && response.Status is >= 200 and < 300))
+        Send,
+        ResponseHead,
+        BodyRead,
+        BodyWrite,
+    }
+
+    Wait wait;
+    ValueTask<int> operation;
+    BodyReader responseBody;
+    bool keepAlive;
+    bool removesChunks;
+
+    Step Waiting(Wait what)
+    {
+        wait = what;
+        facts.EndTicks = 0;
+        return Step.Waits;
+    }
+
+    /// <summary>What <see cref="Step.Waits"/> is waiting for.</summary>
+    public ValueTask<int> WaitAsync() => wait switch
+    {
+        Wait.ResponseHead => upstream!.Socket.ReadAsync(upstream.Buffer.AsMemory(upstream.End), IdleMilliseconds),
+        Wait.BodyRead => upstream!.Socket.ReadAsync(upstream.Buffer, IdleMilliseconds),
+        _ => operation,
+    };
+
+    /// <summary>Goes on with what came of the wait.</summary>
+    public Step Resume(int result)
+    {
+        switch (wait)
         {
-            return await TunnelAsync(link);
+            case Wait.Send:
+                return OnSent(result);
+            case Wait.ResponseHead:
+                var cause = OnRead(result);
+                return cause == Cause.None ? FindResponse() : Failed(cause);
+            case Wait.BodyRead:
+                return OnBody(result);
+            default:
+                ReleaseOutput();
+                return result < 0 ? Finish(abortedBy != Cause.None ? abortedBy : Cause.ClientGone) : RelayBody();
+        }
+    }
+
+    Step FindResponse()
+    {
+        if (!HasResponseHead(out var cause))
+        {
+            return cause != Cause.None ? Failed(cause) : interim.Count > 0 ? Later(PassInterimAsync()) : Waiting(Wait.ResponseHead);
         }
 
+        facts.ResponseStartTicks = Stopwatch.GetTimestamp();
+        facts.Details = "via_upstream";
+        if (options.AccessLogs.Length > 0)
+        {
+            CaptureResponseHeaders();
+        }
+
+        if (cluster!.Balancing.Policy == BalancingPolicy.PeakEwma)
+        {
+            upstream!.Host.Latency.Record(
+                Stopwatch.GetElapsedTime(facts.RequestDoneTicks, facts.ResponseStartTicks).TotalMilliseconds, loop.Now, cluster.Balancing.DecayMilliseconds);
+        }
+
+        if (response.Status == 101 || (request.IsConnect && response.Status is >= 200 and < 300))
+        {
+            return Later(TunnelAsync(upstream!));
+        }
+
+        // What is over in this turn ends now; whatever waits once more sets it anew.
+        facts.EndTicks = facts.ResponseStartTicks;
+        return interim.Count > 0 ? Later(PassInterimAndRelayAsync()) : Relay();
+    }
+
+    async ValueTask<Step> PassInterimAsync() => await SendInterimAsync() ? Waiting(Wait.ResponseHead) : Failed(Cause.ClientGone);
+
+    async ValueTask<Step> PassInterimAndRelayAsync() => await SendInterimAsync() ? Relay() : Failed(Cause.ClientGone);
+
+    /// <summary>Sends the head, with as much of the body as has come, so that small answers take one write.</summary>
+    Step Relay()
+    {
+        var link = upstream!;
+
         // Without a length the end of the connection is the end of the answer, for the client as well.
-        var removesChunks = response.Body == BodyKind.Chunked && request.IsHttp10;
+        removesChunks = response.Body == BodyKind.Chunked && request.IsHttp10;
 
         // An error before the whole request has come most often means that the rest is not wanted.
         var isRefusal = isPumping && !pump!.IsCompleted && response.Status >= 400;
-        var keepAlive = request.KeepAlive && !connection.IsLast && response.Body != BodyKind.UntilClose && !removesChunks && !isRefusal;
-        var output = loop.Buffers.Rent();
-        Cause failure;
-        try
-        {
-            var length = WriteResponseHead(output, keepAlive, removesChunks);
-            if (length < 0)
-            {
-                loop.Buffers.Return(output);
-                output = GC.AllocateUninitializedArray<byte>(response.Length * 2 + 8192, pinned: true);
-                length = WriteResponseHead(output, keepAlive, removesChunks);
-            }
-
-            link.Start += response.Length;
-            failure = length < 0 ? Cause.UpstreamHeadTooLarge : await RelayBodyAsync(link, output, length, removesChunks);
-        }
-        finally
+        keepAlive = request.KeepAlive && !connection.IsLast && response.Body != BodyKind.UntilClose && !removesChunks && !isRefusal;
+        output = loop.Buffers.Rent();
+        var length = WriteResponseHead(output, keepAlive, removesChunks);
+        if (length < 0)
         {
             loop.Buffers.Return(output);
+            output = GC.AllocateUninitializedArray<byte>((response.Length * 2) + 8192 + route!.Rules.ResponseLength + target!.Rules.ResponseLength, pinned: true);
+            length = WriteResponseHead(output, keepAlive, removesChunks);
         }
 
-        if (isPumping)
+        link.Start += response.Length;
+        responseBody = new BodyReader(response.Body, response.ContentLength);
+        if (!removesChunks)
         {
-            if (!pump!.IsCompleted || failure != Cause.None)
+            var taken = TakeResponseBody(link, output.AsSpan(length));
+            length += taken;
+            facts.BytesSent += taken;
+        }
+
+        operation = client.WriteAsync(output.AsMemory(0, length), IdleMilliseconds);
+        if (!operation.IsCompletedSuccessfully)
+        {
+            return Waiting(Wait.BodyWrite);
+        }
+
+        ReleaseOutput();
+        return operation.Result < 0 ? Finish(Cause.ClientGone) : RelayBody();
+    }
+
+    /// <summary>Passes on what has come of the body until there is no more, or the client is behind.</summary>
+    Step RelayBody()
+    {
+        var link = upstream!;
+        while (!responseBody.IsDone && !responseBody.IsBroken)
+        {
+            if (link.Start == link.End)
             {
-                // Answered before all was sent, or cut off: neither connection can be used again.
-                link.Socket.Close();
-                client.CancelRead(Native.Ecanceled);
-                keepAlive = false;
+                return Waiting(Wait.BodyRead);
             }
 
-            keepAlive &= await pump!;
+            var bytes = link.Buffer.AsSpan(link.Start, link.End - link.Start);
+            var content = default(Slice);
+            var taken = removesChunks ? responseBody.AdvanceContent(bytes, out content) : responseBody.Advance(bytes);
+            content = removesChunks ? content : new Slice(0, taken);
+            var from = link.Start + content.Start;
+            link.Start += taken;
+            facts.BytesSent += content.Length;
+            if (content.Length > 0)
+            {
+                operation = client.WriteAsync(link.Buffer.AsMemory(from, content.Length), IdleMilliseconds);
+                if (!operation.IsCompletedSuccessfully)
+                {
+                    return Waiting(Wait.BodyWrite);
+                }
+
+                if (operation.Result < 0)
+                {
+                    return Finish(Cause.ClientGone);
+                }
+            }
         }
 
-        var status = response.Status;
+        return Finish(responseBody.IsBroken ? Cause.UpstreamProtocol : Cause.None);
+    }
+
+    Step OnBody(int read)
+    {
+        if (abortedBy != Cause.None)
+        {
+            return Finish(abortedBy);
+        }
+
+        if (read <= 0)
+        {
+            // The end of the connection is the end of the body only where nothing else marks it.
+            return Finish(read == 0 && response.Body == BodyKind.UntilClose ? Cause.None : read == -Native.EtimedOut ? Cause.StreamIdle : Cause.Reset);
+        }
+
+        upstream!.Start = 0;
+        upstream.End = read;
+        return RelayBody();
+    }
+
+    /// <summary>The answer has been sent, or cannot be.</summary>
+    Step Finish(Cause failure)
+    {
+        ReleaseOutput();
+        if (isPumping)
+        {
+            return Later(FinishPumpAsync(failure));
+        }
+
+        var keeps = Close(failure);
+        return failure == Cause.None && !keeps ? Later(CloseSlowlyAsync()) : End(keeps);
+    }
+
+    async ValueTask<Step> FinishPumpAsync(Cause failure)
+    {
+        if (!pump!.IsCompleted || failure != Cause.None)
+        {
+            // Answered before all was sent, or cut off: neither connection can be used again.
+            upstream!.Socket.Close();
+            client.CancelRead(Native.Ecanceled);
+            keepAlive = false;
+        }
+
+        keepAlive &= await pump!;
+        var keeps = Close(failure);
+        return failure == Cause.None && !keeps ? await CloseSlowlyAsync() : End(keeps);
+    }
+
+    async ValueTask<Step> CloseSlowlyAsync()
+    {
+        await LingerAsync();
+        return End(false);
+    }
+
+    /// <returns>Whether the client's connection can go on.</returns>
+    bool Close(Cause failure)
+    {
+        var link = upstream!;
+        TimerWheel.Clear(this);
+        client.IdleObserver = null;
         facts.Details = failure == Cause.None ? facts.Details : CauseDescription.Of(failure).Details;
-        Record(status, failure == Cause.None ? ResponseFlag.None : CauseDescription.Of(failure).Flag);
-        LeaveUpstream(keeps: failure == Cause.None && response.KeepAlive && response.Body != BodyKind.UntilClose
-            && link.Start == link.End && requestBody.IsDone);
+        Record(response.Status, failure == Cause.None ? ResponseFlag.None : CauseDescription.Of(failure).Flag);
+        LeaveUpstream(keeps: failure == Cause.None && response.KeepAlive && response.Body != BodyKind.UntilClose && link.Start == link.End && requestBody.IsDone);
         AdvancePastRequest();
         if (failure != Cause.None)
         {
@@ -185,66 +348,7 @@ sealed partial class HttpExchange
             return false;
         }
 
-        if (!keepAlive)
-        {
-            await LingerAsync();
-        }
-
         return keepAlive;
-    }
-
-    /// <summary>Sends the head that is in <paramref name="output"/>, with as much of the body as has come, and then the rest as it comes.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    async ValueTask<Cause> RelayBodyAsync(UpstreamConnection link, byte[] output, int length, bool removesChunks)
-    {
-        var body = new BodyReader(response.Body, response.ContentLength);
-        var idle = IdleMilliseconds;
-        if (interim.Count > 0 && !await SendInterimAsync())
-        {
-            return Cause.ClientGone;
-        }
-
-        var first = removesChunks ? 0 : TakeResponseBody(ref body, link, output.AsSpan(length));
-        facts.BytesSent += first;
-        if (await client.WriteAsync(output.AsMemory(0, length + first), idle) < 0)
-        {
-            return abortedBy != Cause.None ? abortedBy : Cause.ClientGone;
-        }
-
-        while (!body.IsDone && !body.IsBroken)
-        {
-            if (link.Start == link.End)
-            {
-                var read = await link.Socket.ReadAsync(link.Buffer, idle);
-                if (abortedBy != Cause.None)
-                {
-                    return abortedBy;
-                }
-
-                if (read <= 0)
-                {
-                    // The end of the connection is the end of the body only where nothing else marks it.
-                    return read == 0 && response.Body == BodyKind.UntilClose ? Cause.None : read == -Native.EtimedOut ? Cause.StreamIdle : Cause.Reset;
-                }
-
-                link.Start = 0;
-                link.End = read;
-            }
-
-            var bytes = link.Buffer.AsSpan(link.Start, link.End - link.Start);
-            var content = default(Slice);
-            var taken = removesChunks ? body.AdvanceContent(bytes, out content) : body.Advance(bytes);
-            content = removesChunks ? content : new Slice(0, taken);
-            if (content.Length > 0 && await client.WriteAsync(link.Buffer.AsMemory(link.Start + content.Start, content.Length), idle) < 0)
-            {
-                return abortedBy != Cause.None ? abortedBy : Cause.ClientGone;
-            }
-
-            link.Start += taken;
-            facts.BytesSent += content.Length;
-        }
-
-        return body.IsBroken ? Cause.UpstreamProtocol : Cause.None;
     }
 
     async ValueTask<bool> SendInterimAsync()
@@ -261,11 +365,11 @@ sealed partial class HttpExchange
         return true;
     }
 
-    /// <summary>Copies what there is of the body behind the head, so that small answers take one write.</summary>
-    static int TakeResponseBody(ref BodyReader body, UpstreamConnection link, Span<byte> room)
+    /// <summary>Copies what there is of the body behind the head.</summary>
+    int TakeResponseBody(UpstreamConnection link, Span<byte> room)
     {
         var available = Math.Min(link.End - link.Start, room.Length);
-        var taken = body.Advance(link.Buffer.AsSpan(link.Start, available));
+        var taken = responseBody.Advance(link.Buffer.AsSpan(link.Start, available));
         link.Buffer.AsSpan(link.Start, taken).CopyTo(room);
         link.Start += taken;
         return taken;
@@ -345,13 +449,13 @@ sealed partial class HttpExchange
     }
 
     /// <summary>After 101, or 2xx to CONNECT: no more HTTP on either connection.</summary>
-    async ValueTask<bool> TunnelAsync(UpstreamConnection link)
+    async ValueTask<Step> TunnelAsync(UpstreamConnection link)
     {
-        var output = loop.Buffers.Rent();
+        output = loop.Buffers.Rent();
         var length = WriteResponseHead(output, keepAlive: true, removesChunks: false);
         link.Start += response.Length;
         var sent = length < 0 ? -1 : await client.WriteAsync(output.AsMemory(0, length), IdleMilliseconds);
-        loop.Buffers.Return(output);
+        ReleaseOutput();
 
         // What came behind the heads belongs to the new protocol already.
         var early = connection.End - connection.Start - request.Length;
@@ -361,7 +465,7 @@ sealed partial class HttpExchange
         {
             Record(response.Status, ResponseFlag.DC);
             LeaveUpstream(keeps: false);
-            return false;
+            return End(false);
         }
 
         facts.BytesReceived += early;
@@ -370,7 +474,7 @@ sealed partial class HttpExchange
         return await TunnelAsync(link, response.Status);
     }
 
-    async ValueTask<bool> TunnelAsync(UpstreamConnection link, int status)
+    async ValueTask<Step> TunnelAsync(UpstreamConnection link, int status)
     {
         TimerWheel.Clear(this);
         client.IdleObserver = null;
@@ -380,13 +484,12 @@ sealed partial class HttpExchange
         facts.BytesSent += relay.FromUpstream;
         Record(status, relay.IsTimedOut ? ResponseFlag.SI : ResponseFlag.None);
         LeaveUpstream(keeps: false);
-        return false;
+        return End(false);
     }
 
     /// <summary>CONNECT that ends here: the cluster gets the bytes, not the request.</summary>
-    async ValueTask<bool> TerminateConnectAsync()
+    async ValueTask<Step> TerminateConnectAsync()
     {
-        client.IdleObserver = this;
         facts.Attempts = 1;
         var cause = TryTakeEndpoint();
         if (cause == Cause.None)
@@ -408,7 +511,7 @@ sealed partial class HttpExchange
         {
             Record(200, ResponseFlag.DC);
             LeaveUpstream(keeps: false);
-            return false;
+            return End(false);
         }
 
         return await TunnelAsync(upstream!, 200);
@@ -423,9 +526,11 @@ sealed partial class HttpExchange
     }
 
     /// <summary>No upstream has answered.</summary>
-    async ValueTask<bool> AbandonAsync(Cause cause)
+    async ValueTask<Step> AbandonAsync(Cause cause)
     {
         LeaveUpstream(keeps: false);
+        TimerWheel.Clear(this);
+        client.IdleObserver = null;
         if (isPumping)
         {
             client.CancelRead(Native.Ecanceled);
@@ -438,11 +543,11 @@ sealed partial class HttpExchange
         if (description.Status == 0)
         {
             Record(0, description.Flag);
-            return false;
+            return End(false);
         }
 
         request.KeepAlive &= !isPumping && cause != Cause.ClientProtocol;
-        return await ReplyAsync(description.Status, description.Flag, description.Body);
+        return await ReplyAsync(description.Status, description.Flag, description.Body, "text/plain", null, null);
     }
 
     /// <summary>Leaves what follows the request, if it was pipelined, as the beginning of the next.</summary>

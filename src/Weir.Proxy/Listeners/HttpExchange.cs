@@ -1,3 +1,5 @@
+// The rest of an exchange is awaited once, by its connection, right after it was stored.
+#pragma warning disable CA2012
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Text;
@@ -12,6 +14,19 @@ using Weir.Proxy.Tracing;
 using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Listeners;
+
+/// <summary>What an exchange comes to next.</summary>
+enum Step
+{
+    /// <summary>It is over; <see cref="HttpExchange.KeepsAlive"/> says what of the connection.</summary>
+    Done,
+
+    /// <summary>For one operation on a socket: <see cref="HttpExchange.WaitAsync"/>, then <see cref="HttpExchange.Resume"/>.</summary>
+    Waits,
+
+    /// <summary>For something longer and rarer: <see cref="HttpExchange.RestAsync"/>.</summary>
+    Rests,
+}
 
 /// <summary>
 /// One request and its answer. Reused from request to request; awaits resume inline on the loop, and in steady state nothing is
@@ -56,42 +71,62 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         options = owner.Options;
     }
 
-    /// <summary>Serves the request whose head has come.</summary>
-    /// <returns>Whether the connection can carry another request.</returns>
-    public ValueTask<bool> ServeAsync(int headLength)
+    /// <summary>Whether the connection can carry another request.</summary>
+    public bool KeepsAlive { get; private set; }
+
+    ValueTask<Step> rest;
+
+    /// <summary>What <see cref="Step.Rests"/> is waiting for.</summary>
+    public ValueTask<Step> RestAsync() => rest;
+
+    /// <summary>Goes on in its own time.</summary>
+    Step Later(ValueTask<Step> task)
+    {
+        rest = task;
+        return Step.Rests;
+    }
+
+    Step End(bool keepsAlive)
+    {
+        KeepsAlive = keepsAlive;
+        return Step.Done;
+    }
+
+    /// <summary>Begins to serve the request whose head has come.</summary>
+    public Step Begin(int headLength)
     {
         Reset();
         var error = HeadParser.ParseRequest(Head, headLength, request);
         if (error != ParseError.None)
         {
-            return RefuseAsync(error);
+            return Refuse(error);
         }
 
         if (request.Headers.Count > options.MaximumHeaders)
         {
-            return RefuseAsync(Cause.RequestHeadTooLarge);
+            return Fail(Cause.RequestHeadTooLarge);
         }
 
         requestBody = new BodyReader(request.Body, request.ContentLength);
         if (options.Pages != Pages.None)
         {
             var answer = Admin.AdminPages.Answer(worker.Engine, options.Pages, Text(request.Method), Text(request.Target));
-            return ReplyAsync(answer.Status, ResponseFlag.None, answer.Body, answer.ContentType);
+            return Reply(answer.Status, ResponseFlag.None, answer.Body, answer.ContentType);
         }
 
         if (worker.Engine.IsOverloaded)
         {
-            return FailAsync(Cause.Overload);
+            return Fail(Cause.Overload);
         }
 
         if (!options.Path.DoesNothing && !NormalizePath())
         {
-            return FailAsync(Cause.UnsafePath);
+            return Fail(Cause.UnsafePath);
         }
 
         return isPathRedirect
-            ? ReplyAsync(307, ResponseFlag.None, [], location: Text(request.Target))
-            : RouteAsync();
+            ? Reply(307, ResponseFlag.None, [], location: Text(request.Target))
+            : Dispatch();
     }
 
     string Text(Slice slice) => Encoding.Latin1.GetString(slice.Of(Head));
@@ -138,17 +173,17 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         return true;
     }
 
-    ValueTask<bool> RouteAsync()
+    Step Dispatch()
     {
         if (request.IsConnect && !options.Upgrades.Contains("connect"))
         {
-            return ReplyAsync(501, ResponseFlag.None, ConnectUnsupported);
+            return Reply(501, ResponseFlag.None, ConnectUnsupported);
         }
 
         route = options.Routes.Current?.Match(request, Head, connection.Downstream.IsSecure);
         if (route is null)
         {
-            return FailAsync(Cause.NoRoute);
+            return Fail(Cause.NoRoute);
         }
 
         facts.Route = route.Name;
@@ -156,14 +191,14 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         {
             facts.Details = "direct_response";
             var location = direct.Redirect is null ? null : Redirects.Location(direct.Redirect, request, Head, route, connection.Downstream.IsSecure);
-            return ReplyAsync(direct.Status, ResponseFlag.None, direct.Body, location: location, rules: route.Rules);
+            return Reply(direct.Status, ResponseFlag.None, direct.Body, location: location, rules: route.Rules);
         }
 
         target = route.Pick();
         cluster = target.Cluster.Current;
         if (cluster is null)
         {
-            return FailAsync(Cause.NoCluster);
+            return Fail(Cause.NoCluster);
         }
 
         facts.Cluster = cluster.NameBytes;
@@ -179,7 +214,9 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
             BeginTrace(options.Tracing);
         }
 
-        return request.IsConnect && route.TerminatesConnect ? TerminateConnectAsync() : ForwardAsync();
+        SetDeadline();
+        client.IdleObserver = this;
+        return request.IsConnect && route.TerminatesConnect ? Later(TerminateConnectAsync()) : Attempt();
     }
 
     /// <summary>An offer that is not allowed is not passed on; the request is then served without it (RFC 9110 section 7.8).</summary>
@@ -217,7 +254,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
 
     readonly byte[] cookieValue = new byte[36];
 
-    ValueTask<bool> RefuseAsync(ParseError error)
+    Step Refuse(ParseError error)
     {
         // What cannot be read cannot be logged either, nor can anything after it be trusted.
         request.Reset();
@@ -229,41 +266,44 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
             ParseError.Malformed => "the request's head is malformed"u8.ToArray(),
             _ => null,
         };
-        return RefuseAsync(error switch
+        return Refuse(error switch
         {
             ParseError.TooManyHeaders => Cause.RequestHeadTooLarge,
             ParseError.VersionNotSupported => Cause.VersionNotSupported,
             _ => Cause.ClientProtocol,
-        }, text, isParsed: false);
+        }, text);
     }
 
     /// <summary>Answers a request that cannot be served, and ends the connection.</summary>
-    public ValueTask<bool> RefuseAsync(Cause cause)
+    public Step Refuse(Cause cause)
     {
         Reset();
         request.Reset();
-        return RefuseAsync(cause, null, isParsed: false);
+        return Refuse(cause, null);
     }
 
-    ValueTask<bool> RefuseAsync(Cause cause, byte[]? text, bool isParsed)
+    Step Refuse(Cause cause, byte[]? text)
     {
-        request.KeepAlive = isParsed && request.KeepAlive;
+        request.KeepAlive = false;
         ref readonly var description = ref CauseDescription.Of(cause);
         facts.Details = description.Details;
-        return ReplyAsync(description.Status, description.Flag, text ?? description.Body);
+        return Reply(description.Status, description.Flag, text ?? description.Body);
     }
 
     /// <summary>Answers in the place of an upstream.</summary>
-    ValueTask<bool> FailAsync(Cause cause)
+    Step Fail(Cause cause)
     {
         ref readonly var description = ref CauseDescription.Of(cause);
         facts.Details = description.Details;
-        return ReplyAsync(description.Status, description.Flag, description.Body);
+        return Reply(description.Status, description.Flag, description.Body);
     }
 
+    Step Reply(int status, ResponseFlag flag, byte[] body, string contentType = "text/plain", string? location = null, HeaderRules? rules = null) =>
+        Later(ReplyAsync(status, flag, body, contentType, location, rules));
+
     /// <summary>An answer of the proxy's own. The connection goes on only if nothing of a body is still to come.</summary>
-    async ValueTask<bool> ReplyAsync(
-        int status, ResponseFlag flag, byte[] body, string contentType = "text/plain", string? location = null, HeaderRules? rules = null)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    async ValueTask<Step> ReplyAsync(int status, ResponseFlag flag, byte[] body, string contentType, string? location, HeaderRules? rules)
     {
         var keepAlive = SkipBody(out var bodyLength) && request.KeepAlive && !connection.IsLast;
         var output = loop.Buffers.Rent();
@@ -287,7 +327,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
             }
 
             connection.Start += request.Length + bodyLength;
-            return keepAlive && sent >= 0;
+            return End(keepAlive && sent >= 0);
         }
         finally
         {

@@ -1,9 +1,16 @@
+using System.Buffers.Binary;
+
 namespace Weir.Proxy.Listeners;
 
 /// <summary>Values for <c>x-request-id</c>: UUIDs of version 4 from a fast generator (xoshiro256**), unique but not secret.</summary>
 sealed class RequestIdSource
 {
+    /// <summary>Both digits of every byte.</summary>
+    static readonly ushort[] Pairs = [.. Enumerable.Range(0, 256).Select(b => (ushort)(Digit(b >> 4) | (Digit(b & 15) << 8)))];
+
     readonly ulong[] state = new ulong[4];
+
+    static int Digit(int value) => value < 10 ? '0' + value : 'a' + value - 10;
 
     public RequestIdSource(ulong seed)
     {
@@ -35,16 +42,24 @@ sealed class RequestIdSource
     {
         var high = (NextNumber() & 0xffffffffffff0fff) | 0x4000;
         var low = (NextNumber() & 0x3fffffffffffffff) | 0x8000000000000000;
-        var at = 0;
-        for (var i = 0; i < 32; i++)
-        {
-            if (i is 8 or 12 or 16 or 20)
-            {
-                target[at++] = (byte)'-';
-            }
+        Write(target, (uint)(high >> 32), 4);
+        target[8] = (byte)'-';
+        Write(target[9..], (uint)(high >> 16), 2);
+        target[13] = (byte)'-';
+        Write(target[14..], (uint)high, 2);
+        target[18] = (byte)'-';
+        Write(target[19..], (uint)(low >> 48), 2);
+        target[23] = (byte)'-';
+        Write(target[24..], (uint)(low >> 16), 4);
+        Write(target[32..], (uint)low, 2);
+    }
 
-            var word = i < 16 ? high : low;
-            target[at++] = "0123456789abcdef"u8[(int)(word >> (60 - ((i & 15) * 4))) & 15];
+    /// <summary>The lowest bytes of a number, in hexadecimal.</summary>
+    static void Write(Span<byte> target, uint number, int bytes)
+    {
+        for (var i = 0; i < bytes; i++)
+        {
+            BinaryPrimitives.WriteUInt16LittleEndian(target[(i * 2)..], Pairs[(byte)(number >> ((bytes - 1 - i) * 8))]);
         }
     }
 }

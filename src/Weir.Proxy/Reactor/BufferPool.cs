@@ -6,16 +6,23 @@ public sealed class BufferPool
     public const int BufferSize = 16 * 1024;
     const int MaximumKept = 256;
 
-    readonly Stack<byte[]> free = [];
+    readonly Slot[] free = new Slot[MaximumKept];
+    int count;
 
-    public byte[] Rent() => free.TryPop(out var buffer) ? buffer : GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
+    /// <summary>Spares the type check that storing into an array of arrays costs.</summary>
+    struct Slot
+    {
+        public byte[] Buffer;
+    }
+
+    public byte[] Rent() => count > 0 ? free[--count].Buffer : GC.AllocateUninitializedArray<byte>(BufferSize, pinned: true);
 
     public void Return(byte[] buffer)
     {
         // A buffer that grew for one large head is not worth keeping.
-        if (buffer.Length == BufferSize && free.Count < MaximumKept)
+        if (buffer.Length == BufferSize && count < MaximumKept)
         {
-            free.Push(buffer);
+            free[count++].Buffer = buffer;
         }
     }
 }

@@ -134,6 +134,8 @@ public sealed unsafe class EventLoop : IDisposable
 
     void Run()
     {
+        // Nothing on a loop uses it, and carrying it along costs at every wait.
+        ExecutionContext.SuppressFlow();
         while (!isStopping)
         {
             Volatile.Write(ref isAwake, 0);
