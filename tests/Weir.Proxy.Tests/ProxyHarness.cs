@@ -8,6 +8,8 @@ using Envoy.Config.Listener.V3;
 using Envoy.Config.Route.V3;
 using Envoy.Extensions.Filters.Http.Router.V3;
 using Envoy.Extensions.Filters.Network.HttpConnectionManager.V3;
+using Envoy.Extensions.Filters.Network.TcpProxy.V3;
+using Envoy.Extensions.TransportSockets.Tls.V3;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Weir.Proxy.Configuration;
@@ -17,6 +19,7 @@ using Weir.Xds;
 using Weir.Xds.Client;
 
 using FilterChain = Envoy.Config.Listener.V3.FilterChain;
+using XdsCluster = Envoy.Config.Cluster.V3.Cluster;
 
 namespace Weir.Proxy.Tests;
 
@@ -27,14 +30,16 @@ sealed class ProxyHarness : IAsyncDisposable
     readonly ConfigStore store;
     readonly List<TcpListener> listeners = [];
 
-    public ProxyHarness()
+    public ProxyHarness(EngineOptions? options = null)
     {
-        Stats = new StatsRegistry(1);
-        engine = new ProxyEngine(new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, TextWriter.Null));
+        Stats = new StatsRegistry(options?.Concurrency ?? 1);
+        engine = Engine = new ProxyEngine(options ?? new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, TextWriter.Null));
         store = new ConfigStore(engine, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
         engine.Start();
         Port = FreePort();
     }
+
+    public ProxyEngine Engine { get; }
 
     public StatsRegistry Stats { get; }
 
@@ -51,7 +56,20 @@ sealed class ProxyHarness : IAsyncDisposable
         return refused.Count == 0 ? null : string.Join("; ", refused.Values);
     }
 
-    public string? Routes(params Route[] routes)
+    /// <summary>One listener in the clear with these routes, under any host.</summary>
+    public string? Routes(params Route[] routes) => Routes(_ => { }, routes);
+
+    public string? Routes(Action<HttpConnectionManager> configure, params Route[] routes) => Listen(l => l.FilterChains.Add(Http(configure, routes)));
+
+    /// <summary>The harness's listener, on its port.</summary>
+    public string? Listen(Action<Listener> configure)
+    {
+        var listener = new Listener { Name = "test", Address = Socket(Port) };
+        configure(listener);
+        return Apply(XdsTypes.Listener, ("test", listener));
+    }
+
+    public static FilterChain Http(Action<HttpConnectionManager> configure, params Route[] routes)
     {
         var host = new VirtualHost { Name = "all" };
         host.Domains.Add("*");
@@ -59,12 +77,34 @@ sealed class ProxyHarness : IAsyncDisposable
         var table = new RouteConfiguration { Name = "routes" };
         table.VirtualHosts.Add(host);
         var manager = new HttpConnectionManager { RouteConfig = table };
-        manager.HttpFilters.Add(new HttpFilter { Name = "router", TypedConfig = new Any { TypeUrl = XdsTypes.Router, Value = new Router().ToByteString() } });
-        var listener = new Listener { Name = "test", Address = Socket(Port) };
+        manager.HttpFilters.Add(new HttpFilter { Name = "router", TypedConfig = Pack(XdsTypes.Router, new Router()) });
+        configure(manager);
         var chain = new FilterChain();
-        chain.Filters.Add(new Filter { Name = "http", TypedConfig = new Any { TypeUrl = XdsTypes.HttpConnectionManager, Value = manager.ToByteString() } });
-        listener.FilterChains.Add(chain);
-        return Apply(XdsTypes.Listener, ("test", listener));
+        chain.Filters.Add(new Filter { Name = "http", TypedConfig = Pack(XdsTypes.HttpConnectionManager, manager) });
+        return chain;
+    }
+
+    public static FilterChain Tcp(string cluster, Action<TcpProxy>? configure = null)
+    {
+        var proxy = new TcpProxy { Cluster = cluster };
+        configure?.Invoke(proxy);
+        var chain = new FilterChain();
+        chain.Filters.Add(new Filter { Name = "tcp", TypedConfig = Pack(XdsTypes.TcpProxy, proxy) });
+        return chain;
+    }
+
+    public static Any Pack(string type, IMessage message) => new() { TypeUrl = type, Value = message.ToByteString() };
+
+    public static TransportSocket Downstream(DownstreamTlsContext context) => new() { Name = "tls", TypedConfig = Pack(XdsTypes.DownstreamTls, context) };
+
+    public static TransportSocket Upstream(UpstreamTlsContext context) => new() { Name = "tls", TypedConfig = Pack(XdsTypes.UpstreamTls, context) };
+
+    /// <summary>A cluster of these ports, changed as the test needs it.</summary>
+    public string? Cluster(string name, int[] ports, Action<Cluster> configure)
+    {
+        var cluster = BuildCluster(name, ports);
+        configure(cluster);
+        return Apply(XdsTypes.Cluster, (name, cluster));
     }
 
     public static Route To(string cluster, TimeSpan? timeout = null) => new()
@@ -136,7 +176,7 @@ sealed class ProxyHarness : IAsyncDisposable
         return await ReadAsync(stream, isEnough ?? (_ => false));
     }
 
-    public static async Task<string> ReadAsync(NetworkStream stream, Func<string, bool> isEnough)
+    public static async Task<string> ReadAsync(Stream stream, Func<string, bool> isEnough)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         var text = new StringBuilder();
@@ -157,7 +197,7 @@ sealed class ProxyHarness : IAsyncDisposable
         return text.ToString();
     }
 
-    public static async Task<string> ReadHeadAsync(NetworkStream stream)
+    public static async Task<string> ReadHeadAsync(Stream stream)
     {
         var text = new StringBuilder();
         var one = new byte[1];
@@ -169,7 +209,7 @@ sealed class ProxyHarness : IAsyncDisposable
         return text.ToString();
     }
 
-    public static Task WriteAsync(NetworkStream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
+    public static Task WriteAsync(Stream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
 
     /// <summary>Managed bytes that the proxy's loop has allocated so far.</summary>
     public async Task<long> AllocatedByLoopAsync()
@@ -187,16 +227,16 @@ sealed class ProxyHarness : IAsyncDisposable
         return Read();
     }
 
-    static Cluster BuildCluster(string name, int[] ports)
+    public static Cluster BuildCluster(string name, int[] ports)
     {
         var endpoints = new LocalityLbEndpoints();
         endpoints.LbEndpoints.Add(ports.Select(p => new LbEndpoint { Endpoint = new Endpoint { Address = Socket(p) } }));
         var assignment = new ClusterLoadAssignment { ClusterName = name };
         assignment.Endpoints.Add(endpoints);
-        return new Cluster { Name = name, Type = Cluster.Types.DiscoveryType.Static, LoadAssignment = assignment, LbPolicy = Cluster.Types.LbPolicy.RoundRobin };
+        return new Cluster { Name = name, Type = XdsCluster.Types.DiscoveryType.Static, LoadAssignment = assignment, LbPolicy = XdsCluster.Types.LbPolicy.RoundRobin };
     }
 
-    static Address Socket(int port) => new() { SocketAddress = new Envoy.Config.Core.V3.SocketAddress { Address = "127.0.0.1", PortValue = (uint)port } };
+    public static Address Socket(int port) => new() { SocketAddress = new Envoy.Config.Core.V3.SocketAddress { Address = "127.0.0.1", PortValue = (uint)port } };
 
     public static int FreePort()
     {

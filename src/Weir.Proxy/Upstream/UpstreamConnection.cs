@@ -79,7 +79,7 @@ sealed class UpstreamConnection(EventLoop loop, AsyncSocket socket, UpstreamHost
     {
         if (socket.Layer is TlsLayer layer && cluster.Tls is { ResumesSessions: true } && layer.TakeSession() is not 0 and var session)
         {
-            host.KeepSession(session);
+            host.KeepSession(session, cluster.Tls.Context);
         }
     }
 

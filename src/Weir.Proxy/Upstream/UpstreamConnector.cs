@@ -36,7 +36,7 @@ sealed class UpstreamConnector(EventLoop loop, HandshakeQueue handshakes)
 
         if (cluster.Tls is { } tls)
         {
-            var layer = TlsLayer.Connect(tls.Context, connection.Socket, tls.ServerName, tls.ResumesSessions ? host.Session : 0);
+            var layer = TlsLayer.Connect(tls.Context, connection.Socket, tls.ServerName, tls.ResumesSessions ? host.SessionFor(tls.Context) : 0);
             connection.Socket.Attach(layer);
             var left = (int)Math.Max(deadline - loop.Now, 1);
             var result = await handshakes.RunAsync(connection.Socket, layer, left);

@@ -11,14 +11,18 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
 
     readonly Stack<UpstreamConnection> idle = [];
     nint session;
+    TlsContext? sessionContext;
 
     public SocketAddressV4 Address => address;
     public ClusterLoad Load => load;
     public int ActiveRequests { get; set; }
     public PeakEwma Latency;
 
-    /// <summary>To resume TLS with; 0 for none.</summary>
-    public nint Session => session;
+    /// <summary>
+    /// To resume TLS with; 0 for none. A session that was agreed on under another context is not used: resuming skips the check of
+    /// the server's chain, and whom we trust may have changed since.
+    /// </summary>
+    public nint SessionFor(TlsContext context) => ReferenceEquals(context, sessionContext) ? session : 0;
 
     /// <summary>An idle connection that is still good, or null.</summary>
     public UpstreamConnection? TakeIdle(Cluster cluster)
@@ -75,11 +79,12 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
             connection.Close();
         }
 
-        KeepSession(0);
+        KeepSession(0, null);
     }
 
-    public void KeepSession(nint next)
+    public void KeepSession(nint next, TlsContext? context)
     {
+        sessionContext = context;
         if (session != 0)
         {
             OpenSsl.SessionFree(session);
