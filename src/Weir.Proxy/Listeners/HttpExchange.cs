@@ -82,6 +82,12 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
     /// <summary>Goes on in its own time.</summary>
     Step Later(ValueTask<Step> task)
     {
+        // What is over already may itself have left something to wait for: that must not be overwritten.
+        if (task.IsCompletedSuccessfully)
+        {
+            return task.Result;
+        }
+
         rest = task;
         return Step.Rests;
     }
