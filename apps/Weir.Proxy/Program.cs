@@ -35,6 +35,7 @@ using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 var engine = new ProxyEngine(options.Engine, new StatsRegistry(options.Engine.Concurrency), time, log);
 var store = new ConfigStore(engine, options.Identity);
 var kept = options.StateDirectory is null ? null : new LastGoodConfiguration(Path.Combine(options.StateDirectory, "last-good.bin"), store, log, time);
+var trimmer = new MemoryTrimmer(time, log);
 var predecessor = options.HandoverSocket is null ? null : Handover.Take(options.HandoverSocket);
 engine.IsReady = () => store.IsReady;
 engine.OnQuit = () => stopped.TrySetResult();
@@ -70,17 +71,20 @@ void TakeOver()
 store.OnApplied = _ =>
 {
     kept?.Touch();
+    trimmer.Touch();
     TakeOver();
 };
 TakeOver();
 var ads = new AdsClient(ConnectAsync, options.ControlPlane.Authority, options.Identity.ToNode(), store, time, log.Warning);
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
+var trimming = trimmer.RunAsync(stopping.Token);
 await stopped.Task;
 log.Info("draining");
 await stopping.CancelAsync();
 await following;
 await keeping;
+await trimming;
 await handover;
 await engine.DrainAsync(options.DrainLimit, time);
 return 0;

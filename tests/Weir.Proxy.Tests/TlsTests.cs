@@ -307,6 +307,23 @@ public sealed class TlsTests : IDisposable
     }
 
     [Fact]
+    public async Task Keeps_connections_to_tls_upstreams_for_the_next_request()
+    {
+        await using var proxy = new ProxyHarness();
+        var names = new List<string>();
+        var port = TlsUpstream(proxy, certificates.Issue(Server), requiresClient: true, names);
+        proxy.Routes(To("c"));
+        proxy.Cluster("c", [port], c => c.TransportSocket = ClientSide(certificates.Issue(Client), certificates.Trust(Server), "b.example"));
+
+        for (var i = 0; i < 5; i++)
+        {
+            Assert.EndsWith("ok", await proxy.ExchangeAsync(Get, t => t.EndsWith("ok", StringComparison.Ordinal)));
+        }
+
+        Assert.Single(names);
+    }
+
+    [Fact]
     public async Task Secrets_come_by_name_and_are_replaced_without_dropping_a_connection()
     {
         await using var proxy = new ProxyHarness();

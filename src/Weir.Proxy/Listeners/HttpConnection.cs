@@ -134,7 +134,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
     ValueTask<int> ReadHeadAsync()
     {
         // The head is most often there in one piece.
-        Buffer ??= worker.Loop.Buffers.Rent();
+        Buffer ??= worker.Loop.Buffers.RentSmall();
         if (Start == End)
         {
             var read = client.ReadAsync(Buffer.AsMemory(End), options.HeadMilliseconds);
@@ -212,7 +212,8 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
             return false;
         }
 
-        var larger = GC.AllocateUninitializedArray<byte>(Math.Min(Buffer.Length * 2, Math.Max(options.MaximumHeadBytes, BufferPool.BufferSize)), pinned: true);
+        var larger = Buffer.Length < BufferPool.BufferSize ? worker.Loop.Buffers.Rent()
+            : GC.AllocateUninitializedArray<byte>(Math.Min(Buffer.Length * 2, Math.Max(options.MaximumHeadBytes, BufferPool.BufferSize)), pinned: true);
         Buffer.AsSpan(0, End).CopyTo(larger);
         worker.Loop.Buffers.Return(Buffer);
         Buffer = larger;

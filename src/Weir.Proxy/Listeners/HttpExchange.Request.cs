@@ -51,7 +51,6 @@ sealed partial class HttpExchange
             return Later(ConnectAndSendAsync());
         }
 
-        output = loop.Buffers.Rent();
         cause = PrepareSend(out var length);
         if (cause != Cause.None)
         {
@@ -88,7 +87,6 @@ sealed partial class HttpExchange
             return Failed(cause);
         }
 
-        output = loop.Buffers.Rent();
         cause = PrepareSend(out var length);
         return cause != Cause.None ? Failed(cause) : await SendAsync(length);
     }
@@ -313,14 +311,9 @@ sealed partial class HttpExchange
     Cause PrepareSend(out int length)
     {
         upstream!.Requests++;
-        upstream.HoldBuffer();
         facts.UpstreamAddress = endpoint!.Address;
         var needed = request.Length + 2048 + route!.Rules.RequestLength + target!.Rules.RequestLength;
-        if (needed > output!.Length)
-        {
-            loop.Buffers.Return(output);
-            output = GC.AllocateUninitializedArray<byte>(needed + 2048, pinned: true);
-        }
+        output = needed <= BufferPool.BufferSize ? loop.Buffers.Rent() : GC.AllocateUninitializedArray<byte>(needed + 2048, pinned: true);
 
         requestBody = new BodyReader(request.Body, request.ContentLength);
         length = WriteRequestHead(output);

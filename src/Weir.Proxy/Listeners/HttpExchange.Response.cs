@@ -119,15 +119,21 @@ sealed partial class HttpExchange
         }
 
         return read == -Native.EtimedOut ? Cause.StreamIdle
-            : upstream!.End > upstream.Start || hasInterim ? Cause.UpstreamProtocol : Cause.Reset;
+            : (upstream!.Buffer is not null && upstream.End > upstream.Start) || hasInterim ? Cause.UpstreamProtocol : Cause.Reset;
     }
 
     /// <summary>Which operation the exchange is waiting for.</summary>
     enum Wait
     {
         Send,
+
+        /// <summary>Until there is something to read: no buffer is held for an answer that has not come.</summary>
         ResponseHead,
         BodyRead,
+
+        /// <summary>For what was announced but was not there, as a TLS record that is not complete.</summary>
+        HeadBytes,
+        BodyBytes,
         BodyWrite,
     }
 
@@ -147,8 +153,7 @@ sealed partial class HttpExchange
     /// <summary>What <see cref="Step.Waits"/> is waiting for.</summary>
     public ValueTask<int> WaitAsync() => wait switch
     {
-        Wait.ResponseHead => upstream!.Socket.ReadAsync(upstream.Buffer.AsMemory(upstream.End), IdleMilliseconds),
-        Wait.BodyRead => upstream!.Socket.ReadAsync(upstream.Buffer, IdleMilliseconds),
+        Wait.ResponseHead or Wait.BodyRead => upstream!.Socket.WaitReadableAsync(IdleMilliseconds),
         _ => operation,
     };
 
@@ -160,14 +165,43 @@ sealed partial class HttpExchange
             case Wait.Send:
                 return OnSent(result);
             case Wait.ResponseHead:
+                return result < 0 || abortedBy != Cause.None ? Failed(OnRead(result)) : ReadHead();
+            case Wait.BodyRead:
+                return result < 0 || abortedBy != Cause.None ? OnBody(result) : ReadBody();
+            case Wait.HeadBytes:
                 var cause = OnRead(result);
                 return cause == Cause.None ? FindResponse() : Failed(cause);
-            case Wait.BodyRead:
+            case Wait.BodyBytes:
                 return OnBody(result);
             default:
                 ReleaseOutput();
                 return result < 0 ? Finish(abortedBy != Cause.None ? abortedBy : Cause.ClientGone) : RelayBody();
         }
+    }
+
+    Step ReadHead()
+    {
+        upstream!.HoldBuffer();
+        operation = upstream.Socket.ReadAsync(upstream.Buffer.AsMemory(upstream.End), IdleMilliseconds);
+        if (!operation.IsCompletedSuccessfully)
+        {
+            return Waiting(Wait.HeadBytes);
+        }
+
+        var cause = OnRead(operation.Result);
+        return cause == Cause.None ? FindResponse() : Failed(cause);
+    }
+
+    Step ReadBody()
+    {
+        // What has filled a buffer once will do so again: in bulk, system calls are what costs.
+        if (upstream!.End == upstream.Buffer!.Length && (response.Body != BodyKind.Length || response.ContentLength > BufferPool.LargeSize))
+        {
+            upstream.HoldLargeBuffer();
+        }
+
+        operation = upstream.Socket.ReadAsync(upstream.Buffer, IdleMilliseconds);
+        return operation.IsCompletedSuccessfully ? OnBody(operation.Result) : Waiting(Wait.BodyBytes);
     }
 
     Step FindResponse()

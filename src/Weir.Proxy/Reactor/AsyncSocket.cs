@@ -251,8 +251,9 @@ sealed unsafe class AsyncSocket : IoHandle
                 ContinueWriting();
             }
 
-            // A layer's read may have been waiting to write.
-            if (layer is not null && fd >= 0 && reading.IsPending && !waitsForReadable)
+            // A layer's read may have been waiting to write. Where there is also something to read, that is seen to below, once:
+            // by then whoever reads may have let go of the socket.
+            if (layer is not null && fd >= 0 && reading.IsPending && !waitsForReadable && (events & Native.EpollIn) == 0)
             {
                 ContinueReading();
             }

@@ -50,15 +50,25 @@ sealed class UpstreamConnection(EventLoop loop, AsyncSocket socket, UpstreamHost
         return true;
     }
 
-    public byte[] HoldBuffer()
+    public void HoldBuffer()
     {
         if (Buffer is null)
         {
             Buffer = loop.Buffers.Rent();
             Start = End = 0;
         }
+    }
 
-        return Buffer;
+    /// <summary>For much that is still to come. What is in the buffer must have been used up.</summary>
+    public void HoldLargeBuffer()
+    {
+        if (Buffer is not { Length: BufferPool.LargeSize })
+        {
+            ReleaseBuffer();
+            Buffer = loop.Buffers.RentLarge();
+        }
+
+        Start = End = 0;
     }
 
     public void Close()
