@@ -40,6 +40,7 @@ try
     using (var source = Serve("main", Configurations.Weir(directory)))
     {
         Compare();
+        Idle();
     }
 
     Memory();
@@ -109,7 +110,6 @@ void Compare()
     Latency(http);
     Cost("new connection each request", "new-connection", "µs CPU/request", 1.0, http, p => new LoadPlan(At(p), NewConnectionEach: true, Connections: 32), r => r.Requests / 1000.0);
     Cost("1 MiB bodies", "large", "ms CPU/GB", 1.0, http, p => new LoadPlan(At(p), "/1m", 16), r => r.Bytes / 1e9);
-    Idle(http);
     Cost("mutual TLS both sides, keep-alive, 1 KiB", "tls", "µs CPU/request", 1.0, tls, p => new LoadPlan(At(p), Tls: clientTls), r => r.Requests / 1000.0);
     Cost("full mutual handshakes", "handshake", "µs CPU/handshake", 1.0, tls, p => new LoadPlan(At(p), Connections: 16, Tls: clientTls, HandshakeOnly: true), r => r.Requests / 1000.0);
     Cost("TCP, 64 KiB messages echoed", "tcp", "µs CPU/message", 1.0, tcp, p => new LoadPlan(At(p), Connections: 16, MessageBytes: 64 * 1024), r => r.Requests / 1000.0);
@@ -171,7 +171,8 @@ void Latency((Contender Proxy, int Port)[] contenders)
     report.Add("the same at 70 % of saturation: p99", "latency", "µs", 1.0, contenders.Select((c, i) => (c.Proxy.Name, samples[i])).ToList(), string.Create(CultureInfo.InvariantCulture, $"{saturation * 0.7:0} requests/s"));
 }
 
-void Idle((Contender Proxy, int Port)[] contenders)
+// Each in a process of its own that has done nothing else but warm up: what is left over from other cases would be used again.
+void Idle()
 {
     if (!Wants("idle"))
     {
@@ -181,8 +182,17 @@ void Idle((Contender Proxy, int Port)[] contenders)
     // A few are left for the probes that ask whether it runs.
     var count = Configurations.Connections - 50;
     var samples = new List<(string, List<double>)>();
-    foreach (var (contender, port) in contenders)
+    foreach (var (start, port) in new (Func<Contender>, int)[]
     {
+        (() => StartWeir("weir", "main", Configurations.WeirHttp), Configurations.WeirHttp),
+        (() => new Contender("nginx", ProxyCore, $"nginx -p {directory} -c {directory}/nginx.conf", directory), Configurations.NginxHttp),
+        (() => new Contender("haproxy", ProxyCore, $"haproxy -f {directory}/haproxy.cfg -db", directory), Configurations.HaproxyHttp),
+    })
+    {
+        using var contender = start();
+        WaitFor(() => Answers(port), contender.Name);
+        load.Run(new LoadPlan(At(port), Connections: 4), TimeSpan.FromSeconds(1));
+        Settle();
         var before = contender.ResidentBytes;
         using var held = load.HoldOpen(new LoadPlan(At(port), Connections: count), out var result);
         if (result.Failures > 0)

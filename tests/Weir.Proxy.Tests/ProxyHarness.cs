@@ -30,6 +30,9 @@ sealed class ProxyHarness : IAsyncDisposable
     readonly ConfigStore store;
     readonly List<TcpListener> listeners = [];
 
+    // Some tests block a thread while they wait; on few cores the scripts of others would starve meanwhile.
+    static ProxyHarness() => ThreadPool.SetMinThreads(32, 32);
+
     public ProxyHarness(EngineOptions? options = null)
     {
         Stats = new StatsRegistry(options?.Concurrency ?? 1);

@@ -1,9 +1,7 @@
-using Weir.Proxy.Reactor;
-
 namespace Weir.Proxy.Listeners;
 
 /// <summary>A downstream connection, as its worker sees it: a link of the list of all.</summary>
-abstract class Connection : TimerEntry
+abstract class Connection
 {
     internal Connection? NextConnection;
     internal Connection? PreviousConnection;

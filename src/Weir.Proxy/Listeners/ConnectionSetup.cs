@@ -24,8 +24,6 @@ sealed class ConnectionSetup(Worker worker, AsyncSocket socket, SocketAddressV4 
 
     public override void Drain() => socket.Close();
 
-    public override void OnDue() => socket.Close();
-
     async Task RunAsync()
     {
         var isServed = false;

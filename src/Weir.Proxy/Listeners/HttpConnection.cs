@@ -9,9 +9,10 @@ namespace Weir.Proxy.Listeners;
 /// A client's connection: reads the heads of requests and has each served, one after the other. Between requests it holds neither
 /// buffer nor exchange, so that idle connections cost little.
 /// </summary>
-sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downstream, string listenerName, FilterChain chain, HttpOptions options)
+sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downstream, string listenerName, FilterChain chain)
     : Connection
 {
+    readonly HttpOptions options = chain.Http!;
     HttpExchange? exchange;
     bool isIdle;
     bool isEnding;
@@ -37,15 +38,13 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
     /// <summary>The counters of requests with this client's proven identity.</summary>
     public StatsScope ScopeFor(StatsScope scope)
     {
-        if (scopeOf.Key != scope)
+        if (downstream.Scope.Key != scope)
         {
-            scopeOf = new(scope, worker.Engine.Stats.Get(scope.Labels with { SourcePrincipal = downstream.Principal, DestinationPrincipal = downstream.Tls!.LocalPrincipal, IsMutualTls = true }));
+            downstream.Scope = new(scope, worker.Engine.Stats.Get(scope.Labels with { SourcePrincipal = downstream.Principal, DestinationPrincipal = downstream.Tls!.LocalPrincipal, IsMutualTls = true }));
         }
 
-        return scopeOf.Value;
+        return downstream.Scope.Value;
     }
-
-    KeyValuePair<StatsScope?, StatsScope> scopeOf;
 
     public override void Begin() => _ = RunAsync();
 
@@ -60,14 +59,19 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
     public override void Retire() => isRetired = true;
 
-    /// <summary>The connection has been open for as long as it may be.</summary>
-    public override void OnDue() => Drain();
+    /// <summary>Ends the connection when it has been open for as long as it may be.</summary>
+    sealed class Lifetime(HttpConnection connection) : TimerEntry
+    {
+        public override void OnDue() => connection.Drain();
+    }
 
     async Task RunAsync()
     {
+        Lifetime? lifetime = null;
         if (options.MaximumConnectionMilliseconds > 0)
         {
-            worker.Loop.Timers.Set(this, worker.Loop.Now + options.MaximumConnectionMilliseconds);
+            lifetime = new Lifetime(this);
+            worker.Loop.Timers.Set(lifetime, worker.Loop.Now + options.MaximumConnectionMilliseconds);
         }
 
         try
@@ -120,7 +124,11 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
         }
         finally
         {
-            worker.Loop.Timers.Remove(this);
+            if (lifetime is not null)
+            {
+                worker.Loop.Timers.Remove(lifetime);
+            }
+
             client.Close();
             Release();
             worker.Remove(this);

@@ -35,20 +35,26 @@ sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstr
         // A session of bytes has no point at which it could be ended without harm; the drain limit ends it.
     }
 
-    /// <summary>The session has lasted as long as it may.</summary>
-    public override void OnDue()
+    /// <summary>Ends the session when it has lasted as long as it may.</summary>
+    sealed class Lifetime(TcpConnection session) : TimerEntry
     {
-        facts.Flag = ResponseFlag.DT;
-        upstream?.Close();
-        client.Close();
+        public override void OnDue()
+        {
+            session.facts.Flag = ResponseFlag.DT;
+            session.upstream?.Close();
+            session.CloseClient();
+        }
     }
+
+    void CloseClient() => client.Close();
 
     async Task RunAsync()
     {
         facts = new LogFacts { StartedAt = worker.Loop.Time.GetUtcNow(), StartTicks = Stopwatch.GetTimestamp(), Details = "", Route = "", TransportFailure = "", Cluster = [], Protocol = [] };
+        var lifetime = new Lifetime(this);
         if (options.MaximumMilliseconds > 0)
         {
-            worker.Loop.Timers.Set(this, worker.Loop.Now + options.MaximumMilliseconds);
+            worker.Loop.Timers.Set(lifetime, worker.Loop.Now + options.MaximumMilliseconds);
         }
 
         TcpSeries? series = null;
@@ -83,7 +89,7 @@ sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstr
         }
         finally
         {
-            worker.Loop.Timers.Remove(this);
+            worker.Loop.Timers.Remove(lifetime);
             upstream?.Close();
             client.Close();
             worker.Remove(this);

@@ -128,8 +128,8 @@ sealed class Worker
     /// <summary>Starts serving a connection whose filter chain is known.</summary>
     public void Serve(AsyncSocket socket, Downstream downstream, string listener, FilterChain chain)
     {
-        Connection connection = chain.Http is { } http
-            ? new HttpConnection(this, socket, downstream, listener, chain, http)
+        Connection connection = chain.Http is not null
+            ? new HttpConnection(this, socket, downstream, listener, chain)
             : new TcpConnection(this, socket, downstream, listener, chain, chain.Tcp!);
         Add(connection);
         connection.Begin();

@@ -32,18 +32,12 @@ sealed unsafe class AsyncSocket : IoHandle
         this.loop = loop;
         this.fd = fd;
         isWritable = isConnected;
-
-        // The first read tries at once: the client has often sent its request by the time it is accepted.
-        isReadable = isConnected;
         reading = new Operation(this, isRead: true);
         loop.Register(fd, this, Native.EpollIn | Native.EpollOut | Native.EpollRdHup | Native.EpollEdge);
     }
 
-    public static AsyncSocket Accepted(EventLoop loop, int fd)
-    {
-        SetNoDelay(fd);
-        return new AsyncSocket(loop, fd, isConnected: true);
-    }
+    /// <summary>Options are those of the listening socket.</summary>
+    public static AsyncSocket Accepted(EventLoop loop, int fd) => new(loop, fd, isConnected: true);
 
     /// <summary>Null when the machine has no descriptor left.</summary>
     public static AsyncSocket? Create(EventLoop loop)

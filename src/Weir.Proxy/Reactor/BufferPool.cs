@@ -6,7 +6,7 @@ namespace Weir.Proxy.Reactor;
 /// </summary>
 public sealed class BufferPool
 {
-    public const int SmallSize = 4 * 1024;
+    public const int SmallSize = 2 * 1024;
     public const int BufferSize = 16 * 1024;
     public const int LargeSize = 128 * 1024;
 

@@ -12,6 +12,7 @@ sealed unsafe class ListeningSocket : IoHandle
     readonly Action<int, SocketAddressV4> onAccepted;
     readonly Retry retry;
     int fd;
+    int expected = 1;
 
     ListeningSocket(EventLoop loop, int fd, Action<int, SocketAddressV4> onAccepted)
     {
@@ -39,9 +40,10 @@ sealed unsafe class ListeningSocket : IoHandle
             _ = Native.SetOption(fd, Native.SolSocket, Native.SoReusePort, &one, sizeof(int));
         }
 
+        // Accepted sockets inherit both.
+        _ = Native.SetOption(fd, Native.IpProtoTcp, Native.TcpNoDelay, &one, sizeof(int));
         if (address.IsLoopback)
         {
-            // Accepted sockets inherit it.
             Native.UseLocalCongestionControl(fd);
         }
 
@@ -93,7 +95,10 @@ sealed unsafe class ListeningSocket : IoHandle
 
     public override void OnEvents(uint events)
     {
-        for (var i = 0; i < MaximumBurst && fd >= 0; i++)
+        // As many as there were last time, so that under a light load no call finds an empty queue. What is left raises the event again.
+        var limit = expected;
+        expected = Math.Min(expected * 2, MaximumBurst);
+        for (var i = 0; i < limit && fd >= 0; i++)
         {
             Native.SocketAddress peer;
             var length = sizeof(Native.SocketAddress);
@@ -104,6 +109,7 @@ sealed unsafe class ListeningSocket : IoHandle
                 continue;
             }
 
+            expected = Math.Max(i, 1);
             if (Native.Errno is Native.Emfile or Native.Enfile)
             {
                 // No descriptor left: look away for a moment instead of spinning on the same event.

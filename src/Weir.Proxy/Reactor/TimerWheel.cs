@@ -20,11 +20,37 @@ sealed class TimerWheel(long now)
     const int Resolution = 16;
 
     readonly TimerEntry?[] heads = new TimerEntry?[Slots];
+
+    /// <summary>A bit for each slot that has entries, so that the loop sleeps until the next of them and not a tick longer or less.</summary>
+    readonly ulong[] occupied = new ulong[Slots / 64];
     long tick = now / Resolution;
     int count;
 
     /// <summary>When the wheel next wants to be advanced.</summary>
-    public long NextDue => count == 0 ? long.MaxValue : (tick + 1) * Resolution;
+    public long NextDue
+    {
+        get
+        {
+            if (count == 0)
+            {
+                return long.MaxValue;
+            }
+
+            var from = (int)((tick + 1) % Slots);
+            for (var i = 0; i <= occupied.Length; i++)
+            {
+                var word = (from / 64 + i) % occupied.Length;
+                var bits = i == 0 ? occupied[word] & (ulong.MaxValue << (from % 64)) : occupied[word];
+                if (bits != 0)
+                {
+                    var slot = (word * 64) + System.Numerics.BitOperations.TrailingZeroCount(bits);
+                    return (tick + 1 + ((slot - from + Slots) % Slots)) * Resolution;
+                }
+            }
+
+            return (tick + 1) * Resolution;
+        }
+    }
 
     public void Set(TimerEntry entry, long deadline)
     {
@@ -65,6 +91,11 @@ sealed class TimerWheel(long now)
         if (entry.Next is not null)
         {
             entry.Next.Previous = entry.Previous;
+        }
+
+        if (heads[entry.Position] is null)
+        {
+            occupied[entry.Position / 64] &= ~(1UL << (entry.Position % 64));
         }
 
         entry.Next = entry.Previous = null;
@@ -118,6 +149,7 @@ sealed class TimerWheel(long now)
         }
 
         heads[position] = entry;
+        occupied[position / 64] |= 1UL << (position % 64);
         count++;
     }
 }
