@@ -22,10 +22,55 @@ sealed class Backends(EventLoop loop)
             throw new IOException($"backend {address}: errno {-fd}");
         }
 
-        loop.Post(() => ListeningSocket.Start(loop, fd, (accepted, peer) => { _ = ServeAsync(AsyncSocket.Accepted(loop, accepted), tls, isEcho); }));
+        loop.Post(() =>
+        {
+            var open = new HashSet<AsyncSocket>();
+            listening[address.Port] = (ListeningSocket.Start(loop, fd, (accepted, peer) =>
+            {
+                var socket = AsyncSocket.Accepted(loop, accepted);
+                open.Add(socket);
+                _ = ServeAsync(socket, tls, isEcho, open);
+            }), open);
+        });
     }
 
-    async Task ServeAsync(AsyncSocket socket, TlsContext? tls, bool isEcho)
+    readonly Dictionary<int, (ListeningSocket Listening, HashSet<AsyncSocket> Open)> listening = [];
+    readonly List<int> dead = [];
+
+    /// <summary>Ends a server and all its connections at once, as a crash would.</summary>
+    public void Kill(int port) => loop.Post(() =>
+    {
+        if (listening.Remove(port, out var server))
+        {
+            server.Listening.Close();
+            foreach (var socket in server.Open.ToList())
+            {
+                socket.Abort();
+            }
+
+            lock (dead)
+            {
+                dead.Add(port);
+            }
+        }
+    });
+
+    public void Revive()
+    {
+        int[] ports;
+        lock (dead)
+        {
+            ports = [.. dead];
+            dead.Clear();
+        }
+
+        foreach (var port in ports)
+        {
+            Listen(SocketAddressV4.Parse("127.0.0.1", (uint)port), null, false);
+        }
+    }
+
+    async Task ServeAsync(AsyncSocket socket, TlsContext? tls, bool isEcho, HashSet<AsyncSocket> open)
     {
         if (tls is not null)
         {
@@ -69,6 +114,7 @@ sealed class Backends(EventLoop loop)
             }
         }
 
+        open.Remove(socket);
         socket.Close();
     }
 }

@@ -12,24 +12,37 @@ sealed class Certificates
     public string Chain { get; }
     public string Key { get; }
 
+    readonly ECDsa authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+    readonly X509Certificate2 authority;
+    readonly string directory;
+    byte serial;
+
     public Certificates(string directory)
     {
-        using var authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        this.directory = directory;
         var request = new CertificateRequest("CN=bench authority", authorityKey, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        var (from, to) = (new DateTimeOffset(2024, 1, 1, 0, 0, 0, TimeSpan.Zero), new DateTimeOffset(2044, 1, 1, 0, 0, 0, TimeSpan.Zero));
-        using var authority = request.CreateSelfSigned(from, to);
+        authority = request.CreateSelfSigned(From, To);
+        Authority = Path.Combine(directory, "ca.pem");
+        Chain = Path.Combine(directory, "cert.pem");
+        Key = Path.Combine(directory, "key.pem");
+        File.WriteAllText(Authority, authority.ExportCertificatePem());
+        Renew();
+    }
+
+    static readonly DateTimeOffset From = new(2024, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    static readonly DateTimeOffset To = new(2044, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    /// <summary>A new key and certificate for the same identity.</summary>
+    public void Renew()
+    {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var own = new CertificateRequest("CN=bench", key, HashAlgorithmName.SHA256);
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName("bench");
         names.AddUri(new Uri("spiffe://bench/ns/default/sa/bench"));
         own.CertificateExtensions.Add(names.Build());
-        using var certificate = own.Create(authority, from, to, [1, 2, 3, 4]);
-        Authority = Path.Combine(directory, "ca.pem");
-        Chain = Path.Combine(directory, "cert.pem");
-        Key = Path.Combine(directory, "key.pem");
-        File.WriteAllText(Authority, authority.ExportCertificatePem());
+        using var certificate = own.Create(authority, From, To, [1, 2, 3, ++serial]);
         File.WriteAllText(Chain, certificate.ExportCertificatePem() + "\n");
         File.WriteAllText(Key, key.ExportPkcs8PrivateKeyPem() + "\n");
 

@@ -178,6 +178,26 @@ static class Configurations
 
         """.Replace("@NAME", name, StringComparison.Ordinal).Replace("@PORT", port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal).Replace("@CLUSTER", cluster, StringComparison.Ordinal);
 
+    /// <summary>
+    /// The same in other words, as a control plane would send it when something has changed: time limits, a cluster and a listener
+    /// that come and go, certificates by SDS as they are now.
+    /// </summary>
+    public static string Weir(string directory, int version)
+    {
+        var text = new StringBuilder(Weir(directory)
+            .Replace("connect_timeout: 5s", $"connect_timeout: {5 + (version % 5)}s", StringComparison.Ordinal)
+            .Replace($"tls_certificates: [{{certificate_chain: {{filename: {directory}/cert.pem}}, private_key: {{filename: {directory}/key.pem}}}}]", "tls_certificate_sds_secret_configs: [{name: identity, sds_config: {ads: {}}}]", StringComparison.Ordinal));
+        text.Append("- \"@type\": ").Append(TypePrefix).Append("extensions.transport_sockets.tls.v3.Secret\n  name: identity\n  tls_certificate:\n    certificate_chain: {inline_string: ")
+            .Append(System.Text.Json.JsonSerializer.Serialize(File.ReadAllText($"{directory}/cert.pem"))).Append("}\n    private_key: {inline_string: ")
+            .Append(System.Text.Json.JsonSerializer.Serialize(File.ReadAllText($"{directory}/key.pem"))).Append("}\n");
+        if (version % 2 == 1)
+        {
+            text.Append(Cluster("sometimes", Backend, 1 + (version % 4))).Append(HttpListener("sometimes", WeirHttp + 9, "sometimes"));
+        }
+
+        return text.ToString();
+    }
+
     public static string Weir(string directory) => "resources:\n"
         + Cluster("plain", Backend, 4) + Cluster("secure", TlsBackend, 4, Tls(directory, false)) + Cluster("bytes", EchoBackend, 1)
         + HttpListener("plain", WeirHttp, "plain") + HttpListener("secure", WeirTls, "secure", Tls(directory, true)) + TcpListener("bytes", WeirTcp, "bytes");

@@ -30,7 +30,11 @@ sealed class LoadResult
 /// <param name="MessageBytes">Of the echo of bytes; 0 for HTTP.</param>
 sealed record LoadPlan(
     SocketAddressV4 Target, string Path = "/1k", int Connections = 64, double Rate = 0, bool NewConnectionEach = false, TlsContext? Tls = null,
-    int MessageBytes = 0, bool HandshakeOnly = false);
+    int MessageBytes = 0, bool HandshakeOnly = false)
+{
+    /// <summary>Not where requests are too many to be kept account of one by one.</summary>
+    public bool KeepsLatencies { get; init; } = true;
+}
 
 /// <summary>A load of one loop's connections.</summary>
 sealed class Load(EventLoop loop)
@@ -122,7 +126,10 @@ sealed class Load(EventLoop loop)
             if (isGood)
             {
                 result.Requests++;
-                result.Latencies.Add((int)(Stopwatch.GetElapsedTime(start).TotalMicroseconds));
+                if (plan.KeepsLatencies)
+                {
+                    result.Latencies.Add((int)Stopwatch.GetElapsedTime(start).TotalMicroseconds);
+                }
             }
             else
             {

@@ -7,6 +7,11 @@ using Weir.Proxy.Reactor;
 
 // Measures Weir's proxy beside nginx and HAProxy, all in one run: rounds are interleaved, CPU is the kernel's accounting, and what is
 // compared are medians. Load and upstreams are one loop of this process, on a core of its own.
+if (args is ["soak", var soaked, var control, var length])
+{
+    return Soak.Run(soaked, control, TimeSpan.FromSeconds(int.Parse(length, CultureInfo.InvariantCulture)));
+}
+
 if (args is not [var proxy, var weir, var output, ..])
 {
     Console.Error.WriteLine("usage: weir-proxy-bench PROXY WEIR OUTPUT-DIRECTORY [--quick] [CASE...]");

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Weir.Proxy.Http1;
 
 /// <summary>
@@ -18,6 +20,7 @@ public struct BodyReader
         DataReturn,
         DataLineFeed,
         TrailerStart,
+        TrailerName,
         Trailer,
         TrailerLineFeed,
         EndLineFeed,
@@ -29,6 +32,61 @@ public struct BodyReader
     long left;
     int digits;
     int lineLength;
+    TrailerName name;
+
+    /// <summary>The beginning of a trailer's name, in lower case: as much of it as the longest of those that matter has.</summary>
+    struct TrailerName
+    {
+        ulong first;
+        ulong second;
+        ulong third;
+        int length;
+
+        /// <returns>False when the byte may not stand in a name.</returns>
+        public bool Append(byte c)
+        {
+            var lower = char.IsAsciiLetterUpper((char)c) ? (ulong)(c | 0x20) : c;
+            switch (length / 8)
+            {
+                case 0:
+                    first |= lower << (length * 8);
+                    break;
+                case 1:
+                    second |= lower << ((length - 8) * 8);
+                    break;
+                case 2:
+                    third |= lower << ((length - 16) * 8);
+                    break;
+            }
+
+            length++;
+            return HeadParser.IsToken(c);
+        }
+
+        /// <summary>Says how long a message is, where it goes, or what becomes of the connection (RFC 9110 section 6.5.1).</summary>
+        public readonly bool IsOfFraming
+        {
+            get
+            {
+                Span<byte> text = stackalloc byte[24];
+                BinaryPrimitives.WriteUInt64LittleEndian(text, first);
+                BinaryPrimitives.WriteUInt64LittleEndian(text[8..], second);
+                BinaryPrimitives.WriteUInt64LittleEndian(text[16..], third);
+                var name = (ReadOnlySpan<byte>)text[..Math.Min(length, 24)];
+                return length switch
+                {
+                    2 => name.SequenceEqual("te"u8),
+                    4 => name.SequenceEqual("host"u8),
+                    7 => name.SequenceEqual("upgrade"u8) || name.SequenceEqual("trailer"u8),
+                    10 => name.SequenceEqual("connection"u8) || name.SequenceEqual("keep-alive"u8),
+                    14 => name.SequenceEqual("content-length"u8),
+                    16 => name.SequenceEqual("proxy-connection"u8),
+                    17 => name.SequenceEqual("transfer-encoding"u8),
+                    _ => false,
+                };
+            }
+        }
+    }
 
     public BodyReader(BodyKind kind, long contentLength)
     {
@@ -37,6 +95,7 @@ public struct BodyReader
         state = State.Size;
         digits = 0;
         lineLength = 0;
+        name = default;
     }
 
     public readonly bool IsDone => kind switch
@@ -164,8 +223,23 @@ public struct BodyReader
                 Expect(c, '\n', State.Size);
                 return 1;
             case State.TrailerStart:
-                state = c == '\r' ? State.EndLineFeed : State.Trailer;
-                IsBroken |= c is (byte)'\n' or (byte)' ' or (byte)'\t' or (byte)':';
+                name = default;
+                lineLength = 0;
+                state = c == '\r' ? State.EndLineFeed : State.TrailerName;
+                IsBroken |= c != '\r' && !name.Append(c);
+                return 1;
+            case State.TrailerName:
+                if (c != ':')
+                {
+                    IsBroken |= !name.Append(c) || ++lineLength > MaximumLine;
+                }
+                else
+                {
+                    // One that some recipient might merge into the head, and read the message otherwise by.
+                    IsBroken |= name.IsOfFraming;
+                    state = State.Trailer;
+                }
+
                 return 1;
             case State.Trailer:
                 if (c == '\r')

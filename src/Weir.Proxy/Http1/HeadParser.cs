@@ -26,6 +26,9 @@ public static class HeadParser
     static readonly SearchValues<byte> AuthorityBytes =
         SearchValues.Create("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~%!$&'()*+,;=:[]"u8);
 
+    /// <summary>Whether the byte may stand in a name (RFC 9110 section 5.6.2).</summary>
+    internal static bool IsToken(byte c) => TokenBytes.Contains(c);
+
     /// <summary>The length of the head at the start of the buffer including its empty line, or -1 while it is not complete.</summary>
     public static int FindEnd(ReadOnlySpan<byte> buffer, int searchedBefore)
     {
