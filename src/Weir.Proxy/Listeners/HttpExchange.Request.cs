@@ -203,7 +203,8 @@ sealed partial class HttpExchange
             return Cause.PendingOverflow;
         }
 
-        endpoint = worker.Balancer.Pick(cluster, cluster.Select(target!.Subset), hash, endpoint);
+        var failed = endpoint;
+        endpoint = worker.Balancer.Pick(cluster, cluster.Select(target!.Subset), hash, failed);
         if (endpoint is null)
         {
             return Cause.NoHealthyEndpoint;
@@ -211,8 +212,8 @@ sealed partial class HttpExchange
 
         var host = worker.HostOf(endpoint, cluster);
 
-        // A second try does not trust kept connections again: they may all have been closed at once.
-        upstream = facts.Attempts == 1 ? host.TakeIdle(cluster) : null;
+        // The endpoint that has just failed has no kept connection that could be trusted, and the last try trusts none.
+        upstream = ReferenceEquals(endpoint, failed) || facts.Attempts == MaximumAttempts ? null : host.TakeIdle(cluster);
         if (upstream is not null)
         {
             Count(host);
