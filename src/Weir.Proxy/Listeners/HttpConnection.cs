@@ -185,9 +185,9 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
             }
 
             End += read;
-            if (searched == 0)
+            if (SkipEmptyLines())
             {
-                SkipEmptyLines();
+                searched = 0;
             }
 
             var length = HeadParser.FindEnd(Buffer.AsSpan(Start, End - Start), searched);
@@ -202,7 +202,13 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
     int Checked(int length) => length > options.MaximumHeadBytes ? HeadTooLarge : length;
 
-    void SkipEmptyLines() => Start += HeadParser.LeadingEmptyLines(Buffer.AsSpan(Start, End - Start));
+    /// <summary>Also those of which a part has been looked at before.</summary>
+    bool SkipEmptyLines()
+    {
+        var skipped = HeadParser.LeadingEmptyLines(Buffer.AsSpan(Start, End - Start));
+        Start += skipped;
+        return skipped > 0;
+    }
 
     /// <summary>Moves what is there to the front, or to a larger buffer, up to the listener's limit for a head.</summary>
     bool MakeRoom()
