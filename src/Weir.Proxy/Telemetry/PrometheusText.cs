@@ -27,6 +27,7 @@ public static class PrometheusText
 
         WriteBytes(text, "istio_request_bytes", "Bytes of request bodies.", rows, t => t.RequestBytes);
         WriteBytes(text, "istio_response_bytes", "Bytes of response bodies.", rows, t => t.ResponseBytes);
+        WriteTcp(text, stats);
         foreach (var (name, type, help, value) in own)
         {
             text.Append($"# HELP {name} {help}\n# TYPE {name} {type}\n{name} ").Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
@@ -84,7 +85,29 @@ public static class PrometheusText
         }
     }
 
-    static string Labels(StatsLabels l, int code, ResponseFlag flag)
+    static void WriteTcp(StringBuilder text, StatsRegistry stats)
+    {
+        var scopes = stats.All.Where(s => s.AllTcp.Any()).ToList();
+        (string Name, string Help, Func<TcpSeries, long> Value)[] counters =
+        [
+            ("istio_tcp_connections_opened_total", "TCP sessions opened.", t => t.Opened),
+            ("istio_tcp_connections_closed_total", "TCP sessions closed.", t => t.Closed),
+            ("istio_tcp_received_bytes_total", "Bytes from clients.", t => t.ReceivedBytes),
+            ("istio_tcp_sent_bytes_total", "Bytes to clients.", t => t.SentBytes),
+        ];
+        foreach (var (name, help, value) in counters)
+        {
+            text.Append($"# HELP {name} {help}\n# TYPE {name} counter\n");
+            foreach (var scope in scopes)
+            {
+                text.Append(name).Append('{').Append(Labels(scope.Labels, "tcp", null, ResponseFlag.None)).Append("} ").Append(scope.AllTcp.Sum(value)).Append('\n');
+            }
+        }
+    }
+
+    static string Labels(StatsLabels labels, int code, ResponseFlag flag) => Labels(labels, "http", code, flag);
+
+    static string Labels(StatsLabels l, string protocol, int? code, ResponseFlag flag)
     {
         var text = new StringBuilder();
         void Add(string name, string value)
@@ -112,8 +135,12 @@ public static class PrometheusText
         Add("destination_service", l.DestinationService);
         Add("destination_service_name", l.DestinationServiceName);
         Add("destination_service_namespace", l.DestinationServiceNamespace);
-        Add("request_protocol", "http");
-        Add("response_code", code.ToString(CultureInfo.InvariantCulture));
+        Add("request_protocol", protocol);
+        if (code is { } status)
+        {
+            Add("response_code", status.ToString(CultureInfo.InvariantCulture));
+        }
+
         Add("response_flags", flag == ResponseFlag.None ? "-" : flag.ToString());
         Add("connection_security_policy", l.Reporter == "destination" ? l.IsMutualTls ? "mutual_tls" : "none" : "unknown");
         return text.ToString();
