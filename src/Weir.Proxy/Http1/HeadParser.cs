@@ -37,6 +37,23 @@ public static class HeadParser
         return at < 0 ? -1 : from + at + 4;
     }
 
+    /// <summary>A line feed without a carriage return before it: the head cannot become valid any more.</summary>
+    public static bool HasLoneLineFeed(ReadOnlySpan<byte> buffer)
+    {
+        for (var at = buffer.IndexOf((byte)'\n'); at >= 0;)
+        {
+            if (at == 0 || buffer[at - 1] != '\r')
+            {
+                return true;
+            }
+
+            var next = buffer[(at + 1)..].IndexOf((byte)'\n');
+            at = next < 0 ? -1 : at + 1 + next;
+        }
+
+        return false;
+    }
+
     /// <summary>Empty lines before a request line are ignored (RFC 9112 section 2.2).</summary>
     public static int LeadingEmptyLines(ReadOnlySpan<byte> buffer)
     {

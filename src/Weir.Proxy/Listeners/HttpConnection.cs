@@ -103,7 +103,12 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
                 requests++;
                 exchange ??= worker.RentExchange(this);
-                var step = length > 0 ? exchange.Begin(length) : exchange.Refuse(length == HeadTimedOut ? Cause.HeadTimeout : Cause.RequestHeadTooLarge);
+                var step = length > 0 ? exchange.Begin(length) : exchange.Refuse(length switch
+                {
+                    HeadTimedOut => Cause.HeadTimeout,
+                    HeadMalformed => Cause.ClientProtocol,
+                    _ => Cause.RequestHeadTooLarge,
+                });
 
                 // The usual way of a request is steps of the exchange around waits that are made here, in the one state machine that
                 // lives as long as the connection: so no request needs one of its own.
@@ -137,8 +142,9 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
     const int HeadTooLarge = -1;
     const int HeadTimedOut = -2;
+    const int HeadMalformed = -3;
 
-    /// <returns>The head's length; 0 when there will be none; <see cref="HeadTooLarge"/> or <see cref="HeadTimedOut"/>.</returns>
+    /// <returns>The head's length; 0 when there will be none; or one of the negative constants.</returns>
     ValueTask<int> ReadHeadAsync()
     {
         // The head is most often there in one piece.
@@ -162,7 +168,9 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
         SkipEmptyLines();
         var length = HeadParser.FindEnd(Buffer.AsSpan(Start, End - Start), 0);
-        return length > 0 ? new ValueTask<int>(Checked(length)) : ReadMoreAsync(default, hasFirst: false, End - Start);
+        return length > 0 ? new ValueTask<int>(Checked(length))
+            : HeadParser.HasLoneLineFeed(Buffer.AsSpan(Start, End - Start)) ? new ValueTask<int>(HeadMalformed)
+            : ReadMoreAsync(default, hasFirst: false, End - Start);
     }
 
     async ValueTask<int> ReadMoreAsync(ValueTask<int> first, bool hasFirst, int searched)
@@ -197,6 +205,10 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
             }
 
             searched = End - Start;
+            if (HeadParser.HasLoneLineFeed(Buffer.AsSpan(Start, searched)))
+            {
+                return HeadMalformed;
+            }
         }
     }
 
