@@ -43,7 +43,7 @@ public sealed record CompileOptions(Func<string, string> ApplicationAddress, int
     public int OutboundPort { get; init; } = 15001;
 
     /// <summary>Ports of the proxy itself, which no listener may take.</summary>
-    public IReadOnlySet<int> ReservedPorts { get; init; } = new HashSet<int> { 15001, 15020 };
+    public IReadOnlySet<int> ReservedPorts { get; init; } = new HashSet<int> { 15000, 15001, 15020 };
 
     /// <summary>What is added to a gateway's port that may not be opened and that no service maps to another.</summary>
     public int PrivilegedPortOffset { get; init; } = 8000;

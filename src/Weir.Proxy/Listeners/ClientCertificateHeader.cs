@@ -8,12 +8,13 @@ static class ClientCertificateHeader
 {
     public static byte[] Of(Downstream downstream, HttpOptions options)
     {
-        if (downstream.CertificateHeader is { } known)
+        var tls = downstream.Tls!;
+        if (tls.CertificateHeader is { } known)
         {
             return known;
         }
 
-        var peer = downstream.Tls!.Peer!;
+        var peer = tls.Peer!;
         var text = new StringBuilder($"Hash={peer.Hash}");
         if (options.ForwardsSubject)
         {
@@ -32,6 +33,6 @@ static class ClientCertificateHeader
 
         // Names come from certificates: what could end the header or the element is left out.
         var clean = text.Replace("\r", "").Replace("\n", "").ToString();
-        return downstream.CertificateHeader = Encoding.Latin1.GetBytes(clean);
+        return tls.CertificateHeader = Encoding.Latin1.GetBytes(clean);
     }
 }

@@ -12,7 +12,6 @@ namespace Weir.Proxy.Listeners;
 sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downstream, string listenerName, FilterChain chain)
     : Connection
 {
-    readonly HttpOptions options = chain.Http!;
     HttpExchange? exchange;
     bool isIdle;
     bool isEnding;
@@ -21,7 +20,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
     public AsyncSocket Client => client;
     public Downstream Downstream => downstream;
-    public HttpOptions Options => options;
+    public HttpOptions Options => chain.Http!;
     public override string ListenerName => listenerName;
     public override FilterChain Chain => chain;
 
@@ -31,19 +30,20 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
     public int End;
 
     /// <summary>The last request has been taken: its answer tells the client so.</summary>
-    public bool IsLast => isEnding || isRetired || worker.IsDraining || (options.MaximumRequestsPerConnection > 0 && requests >= options.MaximumRequestsPerConnection);
+    public bool IsLast => isEnding || isRetired || worker.IsDraining || (Options.MaximumRequestsPerConnection > 0 && requests >= Options.MaximumRequestsPerConnection);
 
     public bool IsInbound => chain.IsInbound;
 
     /// <summary>The counters of requests with this client's proven identity.</summary>
     public StatsScope ScopeFor(StatsScope scope)
     {
-        if (downstream.Scope.Key != scope)
+        var tls = downstream.Tls!;
+        if (tls.Scope.Key != scope)
         {
-            downstream.Scope = new(scope, worker.Engine.Stats.Get(scope.Labels with { SourcePrincipal = downstream.Principal, DestinationPrincipal = downstream.Tls!.LocalPrincipal, IsMutualTls = true }));
+            tls.Scope = new(scope, worker.Engine.Stats.Get(scope.Labels with { SourcePrincipal = downstream.Principal, DestinationPrincipal = tls.LocalPrincipal, IsMutualTls = true }));
         }
 
-        return downstream.Scope.Value;
+        return tls.Scope.Value;
     }
 
     public override void Begin() => _ = RunAsync();
@@ -67,11 +67,9 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
     async Task RunAsync()
     {
-        Lifetime? lifetime = null;
-        if (options.MaximumConnectionMilliseconds > 0)
+        if (Options.MaximumConnectionMilliseconds > 0)
         {
-            lifetime = new Lifetime(this);
-            worker.Loop.Timers.Set(lifetime, worker.Loop.Now + options.MaximumConnectionMilliseconds);
+            worker.Loop.Timers.Set(new Lifetime(this), worker.Loop.Now + Options.MaximumConnectionMilliseconds);
         }
 
         try
@@ -87,7 +85,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
                     Release();
                     isIdle = true;
-                    var ready = await client.WaitReadableAsync(options.ConnectionIdleMilliseconds);
+                    var ready = await client.WaitReadableAsync(Options.ConnectionIdleMilliseconds);
                     isIdle = false;
                     if (ready < 0)
                     {
@@ -129,11 +127,6 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
         }
         finally
         {
-            if (lifetime is not null)
-            {
-                worker.Loop.Timers.Remove(lifetime);
-            }
-
             client.Close();
             Release();
             worker.Remove(this);
@@ -151,7 +144,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
         Buffer ??= worker.Loop.Buffers.RentSmall();
         if (Start == End)
         {
-            var read = client.ReadAsync(Buffer.AsMemory(End), options.HeadMilliseconds);
+            var read = client.ReadAsync(Buffer.AsMemory(End), Options.HeadMilliseconds);
             if (!read.IsCompletedSuccessfully)
             {
                 return ReadMoreAsync(read, hasFirst: true, 0);
@@ -176,7 +169,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
     async ValueTask<int> ReadMoreAsync(ValueTask<int> first, bool hasFirst, int searched)
     {
         // However slowly the bytes come, the head must be there in time.
-        var deadline = worker.Loop.Now + options.HeadMilliseconds;
+        var deadline = worker.Loop.Now + Options.HeadMilliseconds;
         while (true)
         {
             if (End == Buffer!.Length && !hasFirst && !MakeRoom())
@@ -184,7 +177,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
                 return HeadTooLarge;
             }
 
-            var left = options.HeadMilliseconds == 0 ? 0 : (int)Math.Max(deadline - worker.Loop.Now, 1);
+            var left = Options.HeadMilliseconds == 0 ? 0 : (int)Math.Max(deadline - worker.Loop.Now, 1);
             var read = hasFirst ? await first : await client.ReadAsync(Buffer.AsMemory(End), left);
             hasFirst = false;
             if (read <= 0)
@@ -212,7 +205,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
         }
     }
 
-    int Checked(int length) => length > options.MaximumHeadBytes ? HeadTooLarge : length;
+    int Checked(int length) => length > Options.MaximumHeadBytes ? HeadTooLarge : length;
 
     /// <summary>Also those of which a part has been looked at before.</summary>
     bool SkipEmptyLines()
@@ -233,13 +226,13 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
             return true;
         }
 
-        if (Buffer!.Length >= options.MaximumHeadBytes)
+        if (Buffer!.Length >= Options.MaximumHeadBytes)
         {
             return false;
         }
 
         var larger = Buffer.Length < BufferPool.BufferSize ? worker.Loop.Buffers.Rent()
-            : GC.AllocateUninitializedArray<byte>(Math.Min(Buffer.Length * 2, Math.Max(options.MaximumHeadBytes, BufferPool.BufferSize)), pinned: true);
+            : GC.AllocateUninitializedArray<byte>(Math.Min(Buffer.Length * 2, Math.Max(Options.MaximumHeadBytes, BufferPool.BufferSize)), pinned: true);
         Buffer.AsSpan(0, End).CopyTo(larger);
         worker.Loop.Buffers.Return(Buffer);
         Buffer = larger;

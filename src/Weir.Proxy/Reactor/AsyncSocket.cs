@@ -7,13 +7,12 @@ namespace Weir.Proxy.Reactor;
 /// A non-blocking TCP socket on a loop. Operations give bytes, 0 for the end of the stream, or a negative errno; they never throw.
 /// One read and one write may be pending at a time. Awaiting allocates nothing.
 /// </summary>
-sealed unsafe class AsyncSocket : IoHandle
+sealed unsafe class AsyncSocket : IoHandle, IValueTaskSource<int>
 {
     readonly EventLoop loop;
-    readonly Operation reading;
 
-    /// <summary>Made when a write first has to wait, which most sockets never do.</summary>
-    Operation? writing;
+    /// <summary>Made when a write first has to wait, which most sockets never do. A read waits in the socket itself.</summary>
+    WriteOperation? writing;
     SocketLayer? layer;
     int fd;
     bool isReadable;
@@ -23,16 +22,18 @@ sealed unsafe class AsyncSocket : IoHandle
     bool waitsForReadable;
     bool waitsForWritable;
     bool isConnecting;
+    bool isReading;
+    short readVersion;
+    int readResult;
     Memory<byte> readTarget;
-    ReadOnlyMemory<byte> writeSource;
-    int written;
+    Action<object?>? readContinuation;
+    object? readState;
 
     AsyncSocket(EventLoop loop, int fd, bool isConnected)
     {
         this.loop = loop;
         this.fd = fd;
         isWritable = isConnected;
-        reading = new Operation(this, isRead: true);
         loop.Register(fd, this, Native.EpollIn | Native.EpollOut | Native.EpollRdHup | Native.EpollEdge);
     }
 
@@ -119,7 +120,7 @@ sealed unsafe class AsyncSocket : IoHandle
         }
 
         readTarget = target;
-        return reading.Begin(timeoutMilliseconds);
+        return BeginRead(timeoutMilliseconds);
     }
 
     /// <summary>Copies what has come without taking it. Does not wait: 0 bytes more than before means that nothing new is there.</summary>
@@ -149,7 +150,7 @@ sealed unsafe class AsyncSocket : IoHandle
         }
 
         waitsForReadable = true;
-        return reading.Begin(timeoutMilliseconds);
+        return BeginRead(timeoutMilliseconds);
     }
 
     /// <summary>Waits until a write that could not be done may be tried again.</summary>
@@ -173,16 +174,22 @@ sealed unsafe class AsyncSocket : IoHandle
             return new ValueTask<int>(-Native.Ecanceled);
         }
 
-        writeSource = source;
-        written = 0;
-        return isWritable && TryWrite(out var result) ? new ValueTask<int>(result) : Writing.Begin(timeoutMilliseconds);
+        var written = 0;
+        if (isWritable && TryWrite(source, ref written, out var result))
+        {
+            return new ValueTask<int>(result);
+        }
+
+        Writing.Source = source;
+        Writing.Written = written;
+        return Writing.Begin(timeoutMilliseconds);
     }
 
     /// <summary>Ends a pending read with this errno, so that whoever waits for it goes on.</summary>
     public void CancelRead(int errno)
     {
         waitsForReadable = false;
-        reading.TryComplete(-errno);
+        CompleteRead(-errno);
     }
 
     /// <summary>Says that no more will be written, and reads on.</summary>
@@ -209,8 +216,8 @@ sealed unsafe class AsyncSocket : IoHandle
         fd = -1;
         isReadable = isWritable = false;
         IdleObserver = null;
-        loop.Timers.Remove(reading);
-        reading.TryComplete(-Native.Ecanceled);
+        loop.Timers.Remove(this);
+        CompleteRead(-Native.Ecanceled);
         if (writing is not null)
         {
             loop.Timers.Remove(writing);
@@ -247,7 +254,7 @@ sealed unsafe class AsyncSocket : IoHandle
 
             // A layer's read may have been waiting to write. Where there is also something to read, that is seen to below, once:
             // by then whoever reads may have let go of the socket.
-            if (layer is not null && fd >= 0 && reading.IsPending && !waitsForReadable && (events & Native.EpollIn) == 0)
+            if (layer is not null && fd >= 0 && isReading && !waitsForReadable && (events & Native.EpollIn) == 0)
             {
                 ContinueReading();
             }
@@ -256,7 +263,7 @@ sealed unsafe class AsyncSocket : IoHandle
         if (fd >= 0 && (events & (Native.EpollIn | Native.EpollRdHup | Native.EpollErr | Native.EpollHup)) != 0)
         {
             isReadable = true;
-            if (reading.IsPending)
+            if (isReading)
             {
                 ContinueReading();
             }
@@ -267,18 +274,18 @@ sealed unsafe class AsyncSocket : IoHandle
         }
     }
 
-    Operation Writing => writing ??= new Operation(this, isRead: false);
+    WriteOperation Writing => writing ??= new WriteOperation(this);
 
     void ContinueReading()
     {
         if (waitsForReadable)
         {
             waitsForReadable = false;
-            reading.TryComplete(1);
+            CompleteRead(1);
         }
         else if (TryRead(readTarget, out var result))
         {
-            reading.TryComplete(result);
+            CompleteRead(result);
         }
     }
 
@@ -296,9 +303,9 @@ sealed unsafe class AsyncSocket : IoHandle
             waitsForWritable = false;
             writing!.TryComplete(1);
         }
-        else if (TryWrite(out var result))
+        else if (TryWrite(writing!.Source, ref writing.Written, out var result))
         {
-            writing!.TryComplete(result);
+            writing.TryComplete(result);
         }
     }
 
@@ -333,12 +340,12 @@ sealed unsafe class AsyncSocket : IoHandle
         }
     }
 
-    bool TryWrite(out int result)
+    bool TryWrite(ReadOnlyMemory<byte> source, ref int written, out int result)
     {
-        while (written < writeSource.Length)
+        while (written < source.Length)
         {
             int sent;
-            var rest = writeSource.Span[written..];
+            var rest = source.Span[written..];
             fixed (byte* buffer = rest)
             {
                 sent = layer is null ? Native.Send(fd, buffer, rest.Length) : layer.Send(buffer, rest.Length);
@@ -365,7 +372,6 @@ sealed unsafe class AsyncSocket : IoHandle
         }
 
         result = written;
-        writeSource = default;
         return true;
     }
 
@@ -375,9 +381,64 @@ sealed unsafe class AsyncSocket : IoHandle
         _ = Native.SetOption(fd, Native.IpProtoTcp, Native.TcpNoDelay, &one, sizeof(int));
     }
 
-    /// <summary>A reusable awaitable with a deadline. Completing it runs the awaiting code at once, on the loop.</summary>
-    sealed class Operation(AsyncSocket socket, bool isRead) : TimerEntry, IValueTaskSource<int>
+    ValueTask<int> BeginRead(int timeoutMilliseconds)
     {
+        isReading = true;
+        readVersion++;
+        if (timeoutMilliseconds > 0)
+        {
+            loop.Timers.Set(this, loop.Now + timeoutMilliseconds);
+        }
+
+        return new ValueTask<int>(this, readVersion);
+    }
+
+    /// <summary>Runs the code that waits, at once, on the loop.</summary>
+    void CompleteRead(int result)
+    {
+        if (!isReading)
+        {
+            return;
+        }
+
+        isReading = false;
+        readTarget = default;
+        TimerWheel.Clear(this);
+        readResult = result;
+        var (continuation, state) = (readContinuation, readState);
+        readContinuation = null;
+        readState = null;
+        continuation?.Invoke(state);
+    }
+
+    /// <summary>The read has taken too long.</summary>
+    public override void OnDue()
+    {
+        waitsForReadable = false;
+        CompleteRead(-Native.EtimedOut);
+    }
+
+    int IValueTaskSource<int>.GetResult(short token) => token == readVersion ? readResult : throw new InvalidOperationException("a read was awaited twice");
+
+    ValueTaskSourceStatus IValueTaskSource<int>.GetStatus(short token) => isReading ? ValueTaskSourceStatus.Pending : ValueTaskSourceStatus.Succeeded;
+
+    void IValueTaskSource<int>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    {
+        if (isReading)
+        {
+            (readContinuation, readState) = (continuation, state);
+        }
+        else
+        {
+            continuation(state);
+        }
+    }
+
+    /// <summary>A write, or connecting, that waits; reusable, with a deadline. Completing it runs the awaiting code at once, on the loop.</summary>
+    sealed class WriteOperation(AsyncSocket socket) : TimerEntry, IValueTaskSource<int>
+    {
+        public ReadOnlyMemory<byte> Source;
+        public int Written;
         ManualResetValueTaskSourceCore<int> core;
 
         public bool IsPending { get; private set; }
@@ -399,6 +460,7 @@ sealed unsafe class AsyncSocket : IoHandle
             if (IsPending)
             {
                 IsPending = false;
+                Source = default;
                 TimerWheel.Clear(this);
                 core.SetResult(result);
             }
@@ -406,15 +468,7 @@ sealed unsafe class AsyncSocket : IoHandle
 
         public override void OnDue()
         {
-            if (isRead)
-            {
-                socket.waitsForReadable = false;
-            }
-            else
-            {
-                socket.waitsForWritable = socket.isConnecting = false;
-            }
-
+            socket.waitsForWritable = socket.isConnecting = false;
             TryComplete(-Native.EtimedOut);
         }
 

@@ -4,8 +4,8 @@ using System.Threading.Tasks.Sources;
 
 namespace Weir.Proxy.Reactor;
 
-/// <summary>Something that waits for events on a file descriptor.</summary>
-abstract class IoHandle
+/// <summary>Something that waits for events on a file descriptor, and may have a deadline.</summary>
+abstract class IoHandle : TimerEntry
 {
     internal int Slot = -1;
 
@@ -188,6 +188,11 @@ public sealed unsafe class EventLoop : IDisposable
 
     sealed class Wakeup(EventLoop loop) : IoHandle
     {
+        public override void OnDue()
+        {
+            // It has no deadline.
+        }
+
         public override void OnEvents(uint events)
         {
             ulong value;

@@ -10,7 +10,6 @@ sealed unsafe class ListeningSocket : IoHandle
 
     readonly EventLoop loop;
     readonly Action<int, SocketAddressV4> onAccepted;
-    readonly Retry retry;
     int fd;
     int expected = 1;
 
@@ -19,7 +18,6 @@ sealed unsafe class ListeningSocket : IoHandle
         this.loop = loop;
         this.fd = fd;
         this.onAccepted = onAccepted;
-        retry = new Retry(this);
     }
 
     /// <summary>Binds at once, on any thread, so that a taken address is known before anything depends on it.</summary>
@@ -73,7 +71,7 @@ sealed unsafe class ListeningSocket : IoHandle
         if (fd >= 0)
         {
             loop.Unregister(this);
-            loop.Timers.Remove(retry);
+            loop.Timers.Remove(this);
             _ = Native.Close(fd);
             fd = -1;
         }
@@ -114,23 +112,19 @@ sealed unsafe class ListeningSocket : IoHandle
             {
                 // No descriptor left: look away for a moment instead of spinning on the same event.
                 loop.Suspend(fd, this);
-                loop.Timers.Set(retry, loop.Now + 100);
+                loop.Timers.Set(this, loop.Now + 100);
             }
 
             return;
         }
     }
 
-    sealed class Retry(ListeningSocket socket) : TimerEntry
+    /// <summary>Looks again: there may be descriptors by now.</summary>
+    public override void OnDue()
     {
-        public override void OnDue()
+        if (fd >= 0)
         {
-            if (socket.fd >= 0)
-            {
-                socket.Resume();
-            }
+            loop.Register(fd, this, Native.EpollIn);
         }
     }
-
-    void Resume() => loop.Register(fd, this, Native.EpollIn);
 }

@@ -46,12 +46,6 @@ interface ILogSubject
 /// <param name="ServerName">From SNI; empty when there was none.</param>
 sealed record Downstream(ulong Id, SocketAddressV4 Peer, SocketAddressV4 Direct, SocketAddressV4 Local, string ServerName, TlsInfo? Tls)
 {
-    /// <summary>What upstreams are told of its certificate; made when first needed.</summary>
-    public byte[]? CertificateHeader { get; set; }
-
-    /// <summary>Where requests of its proven identity are counted, by where those of anybody are.</summary>
-    public KeyValuePair<StatsScope?, StatsScope> Scope { get; set; }
-
     public bool IsSecure => Tls is not null;
 
     /// <summary>The client's SPIFFE identity, proven by its certificate; empty without one.</summary>

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Weir.Proxy.Telemetry;
 
 namespace Weir.Proxy.Tls;
 
@@ -6,7 +7,14 @@ namespace Weir.Proxy.Tls;
 /// <param name="Alpn">Empty when no protocol was chosen.</param>
 /// <param name="LocalPrincipal">The SPIFFE identity of our own certificate, or empty.</param>
 /// <param name="Peer">Null when the peer showed no certificate.</param>
-sealed record TlsInfo(string Version, string Cipher, string Alpn, bool IsResumed, string LocalPrincipal, PeerCertificate? Peer);
+sealed record TlsInfo(string Version, string Cipher, string Alpn, bool IsResumed, string LocalPrincipal, PeerCertificate? Peer)
+{
+    /// <summary>What upstreams are told of the peer's certificate; made when first needed.</summary>
+    public byte[]? CertificateHeader { get; set; }
+
+    /// <summary>Where requests of the peer's identity are counted, by where those of anybody are.</summary>
+    public KeyValuePair<StatsScope?, StatsScope> Scope { get; set; }
+}
 
 /// <summary>The parts of a peer's certificate that requests are decided, logged and labelled by.</summary>
 /// <param name="Subject">In OpenSSL's one-line form.</param>

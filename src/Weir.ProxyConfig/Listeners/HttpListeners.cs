@@ -31,7 +31,9 @@ static class HttpListeners
 
     static HttpConnectionManager Manager(string name)
     {
-        var manager = new HttpConnectionManager { StatPrefix = name };
+        // As Istio by default: paths are brought into one form before they are matched, and WebSockets pass.
+        var manager = new HttpConnectionManager { StatPrefix = name, NormalizePath = true };
+        manager.UpgradeConfigs.Add(new HttpConnectionManager.Types.UpgradeConfig { UpgradeType = "websocket" });
         manager.HttpFilters.Add(new HttpFilter { Name = "envoy.filters.http.router", TypedConfig = ConfigSources.Pack(XdsTypes.Router, new Router()) });
         manager.AccessLog.Add(new AccessLog
         {
