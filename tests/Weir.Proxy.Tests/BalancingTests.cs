@@ -20,8 +20,14 @@ public class BalancingTests
 
     static Cluster Build(BalancingOptions options, params Endpoint[] endpoints) => new()
     {
-        Name = "c", NameBytes = [], Balancing = options, All = new EndpointSet(endpoints, options), ConnectTimeoutMilliseconds = 1, Limits = ClusterLimits.None,
-        Scope = Scope, Loads = [new ClusterLoad()],
+        Name = "c",
+        NameBytes = [],
+        Balancing = options,
+        All = new EndpointSet(endpoints, options),
+        ConnectTimeoutMilliseconds = 1,
+        Limits = ClusterLimits.None,
+        Scope = Scope,
+        Loads = [new ClusterLoad()],
     };
 
     static int[] Share(Cluster cluster, int draws, Func<int, ulong?>? hash = null)

@@ -31,7 +31,8 @@ public sealed class ObservabilityTests : IDisposable
 
     void Log(HttpConnectionManager manager, SubstitutionFormatString? format) => manager.AccessLog.Add(new AccessLog
     {
-        Name = "file", TypedConfig = Pack(XdsTypes.FileAccessLog, new FileAccessLog { Path = LogPath, LogFormat = format }),
+        Name = "file",
+        TypedConfig = Pack(XdsTypes.FileAccessLog, new FileAccessLog { Path = LogPath, LogFormat = format }),
     });
 
     async Task<string> LinesAsync(int count)
@@ -110,7 +111,8 @@ public sealed class ObservabilityTests : IDisposable
 
     static void Trace(HttpConnectionManager manager, IMessage config, string type, double share = 100) => manager.Tracing = new HttpConnectionManager.Types.Tracing
     {
-        RandomSampling = new Percent { Value = share }, Provider = new TracingMessage.Types.Http { Name = "t", TypedConfig = Pack(type, config) },
+        RandomSampling = new Percent { Value = share },
+        Provider = new TracingMessage.Types.Http { Name = "t", TypedConfig = Pack(type, config) },
     };
 
     /// <summary>A collector that keeps the bodies it is sent.</summary>
@@ -142,7 +144,8 @@ public sealed class ObservabilityTests : IDisposable
         })]), ("collector", [port]));
         Assert.Null(proxy.Routes(h => Trace(h, new OpenTelemetryConfig
         {
-            ServiceName = "shop", HttpService = new HttpService { HttpUri = new HttpUri { Uri = "http://collector/v1/traces", Cluster = "collector" } },
+            ServiceName = "shop",
+            HttpService = new HttpService { HttpUri = new HttpUri { Uri = "http://collector/v1/traces", Cluster = "collector" } },
         }, XdsTypes.OpenTelemetry), To("c")));
 
         await AskAsync(proxy, "GET /x HTTP/1.1\r\nHost: a\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n");

@@ -29,7 +29,8 @@ public class TcpTests
 
     static ListenerFilter Filter(string type, IMessage? message = null) => new()
     {
-        Name = type, TypedConfig = new Any { TypeUrl = type, Value = message?.ToByteString() ?? ByteString.Empty },
+        Name = type,
+        TypedConfig = new Any { TypeUrl = type, Value = message?.ToByteString() ?? ByteString.Empty },
     };
 
     [Fact]
@@ -195,7 +196,8 @@ public class TcpTests
             seen.SetResult(buffer[..total]);
         })], c => c.TransportSocket = new TransportSocket
         {
-            Name = "p", TypedConfig = Pack(XdsTypes.UpstreamProxyProtocol, new ProxyProtocolUpstreamTransport { Config = new ProxyProtocolConfig { Version = version } }),
+            Name = "p",
+            TypedConfig = Pack(XdsTypes.UpstreamProxyProtocol, new ProxyProtocolUpstreamTransport { Config = new ProxyProtocolConfig { Version = version } }),
         });
         proxy.Listen(l => l.FilterChains.Add(Tcp("c")));
 

@@ -70,7 +70,8 @@ sealed class TestCertificates : IDisposable
         var context = new CertificateValidationContext { TrustedCa = Inline(AuthorityPem) };
         context.MatchTypedSubjectAltNames.Add(uris.Select(u => new SubjectAltNameMatcher
         {
-            SanType = SubjectAltNameMatcher.Types.SanType.Uri, Matcher = new Envoy.Type.Matcher.V3.StringMatcher { Exact = u },
+            SanType = SubjectAltNameMatcher.Types.SanType.Uri,
+            Matcher = new Envoy.Type.Matcher.V3.StringMatcher { Exact = u },
         }));
         return context;
     }

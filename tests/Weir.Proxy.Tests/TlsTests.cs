@@ -235,7 +235,9 @@ public sealed class TlsTests : IDisposable
                 using var process = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(
                     "openssl", ["s_client", "-connect", $"127.0.0.1:{port}", "-servername", "a.example", option, file, "-ign_eof"])
                 {
-                    RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+                    RedirectStandardInput = true,
+                    RedirectStandardOutput = true,
+                    RedirectStandardError = true,
                 })!;
                 await process.StandardInput.WriteAsync("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
                 process.StandardInput.Close();

@@ -68,7 +68,8 @@ public static partial class Handover
             {
                 _ = socket.Send("1"u8);
                 socket.Dispose();
-            });
+            }
+            );
         }
         catch (SocketException)
         {

@@ -55,7 +55,9 @@ public sealed class LastGoodConfiguration(string path, ConfigStore store, ProxyL
         {
             using (var file = new FileStream(temporary, new FileStreamOptions
             {
-                Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                Mode = FileMode.Create,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
             }))
             {
                 foreach (var (type, resource) in store.Held)

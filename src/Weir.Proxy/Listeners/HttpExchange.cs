@@ -141,8 +141,13 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
     {
         facts = new LogFacts
         {
-            StartTicks = Stopwatch.GetTimestamp(), StartedAt = options.AccessLogs.Length > 0 || options.Tracing is not null ? loop.Time.GetUtcNow() : default,
-            Details = "", Route = "", TransportFailure = "", Cluster = [], Protocol = [],
+            StartTicks = Stopwatch.GetTimestamp(),
+            StartedAt = options.AccessLogs.Length > 0 || options.Tracing is not null ? loop.Time.GetUtcNow() : default,
+            Details = "",
+            Route = "",
+            TransportFailure = "",
+            Cluster = [],
+            Protocol = [],
         };
         route = null;
         target = null;
