@@ -78,6 +78,7 @@ TakeOver();
 var ads = new AdsClient(ConnectAsync, options.ControlPlane.Authority, options.Identity.ToNode(), store, time, log.Warning);
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
+trimmer.Touch();
 var trimming = trimmer.RunAsync(stopping.Token);
 await stopped.Task;
 log.Info("draining");
