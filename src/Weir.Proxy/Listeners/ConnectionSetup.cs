@@ -22,7 +22,10 @@ sealed class ConnectionSetup(Worker worker, AsyncSocket socket, SocketAddressV4 
 
     public override void Begin() => _ = RunAsync();
 
-    public override void Drain() => socket.Close();
+    public override void Drain()
+    {
+        // It was accepted, so it is served; the limits of its setting up hold.
+    }
 
     async Task RunAsync()
     {

@@ -51,7 +51,9 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
     public override void Drain()
     {
         isEnding = true;
-        if (isIdle)
+
+        // The request of a connection that has not had one yet is most likely on its way.
+        if (isIdle && requests > 0)
         {
             client.Close();
         }
@@ -78,7 +80,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
             {
                 if (Start == End)
                 {
-                    if (isEnding || worker.IsDraining)
+                    if ((isEnding || worker.IsDraining) && requests > 0)
                     {
                         return;
                     }
