@@ -184,7 +184,7 @@ public sealed class LifecycleTests : IDisposable
 
         taken.Confirm();
         await replaced.Task.WaitAsync(TimeSpan.FromSeconds(10));
-        first.Engine.BeginDrain();
+        await first.Engine.BeginDrain();
         var before = Interlocked.Read(ref served);
         Assert.True(SpinWait.SpinUntil(() => Interlocked.Read(ref served) > before + 50, TimeSpan.FromSeconds(10)), string.Join("; ", failures));
         await stop.CancelAsync();

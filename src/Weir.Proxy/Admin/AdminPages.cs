@@ -85,7 +85,7 @@ static class AdminPages
                 engine.Log.Level = level;
                 return Text(200, $"{level.ToString().ToLowerInvariant()}\n");
             case "/drain_listeners":
-                engine.BeginDrain();
+                _ = engine.BeginDrain();
                 return Text(200, "draining\n");
             case "/quitquitquit":
                 engine.OnQuit();

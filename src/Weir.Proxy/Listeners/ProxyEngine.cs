@@ -276,20 +276,31 @@ public sealed class ProxyEngine
     }
 
     /// <summary>Takes no more connections; those there are go on, each until its request at hand is done.</summary>
-    public void BeginDrain()
+    /// <returns>Done when no loop accepts any more.</returns>
+    public Task BeginDrain()
     {
         lock (publishing)
         {
             IsDraining = true;
         }
 
-        Array.ForEach(workers, w => w.Loop.Post(w.Drain));
+        return Task.WhenAll(workers.Select(w =>
+        {
+            var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            w.Loop.Post(() =>
+            {
+                w.Drain();
+                begun.SetResult();
+            });
+            return begun.Task;
+        }));
     }
 
     /// <summary>Stops accepting, finishes what is being served, and returns when all is done or the limit is reached.</summary>
     public async Task DrainAsync(TimeSpan limit, TimeProvider time)
     {
-        BeginDrain();
+        // Counting before that would miss who is accepted in between.
+        await BeginDrain().ConfigureAwait(false);
         var deadline = time.GetUtcNow() + limit;
         while (time.GetUtcNow() < deadline && Array.Exists(workers, w => w.ActiveConnections > 0))
         {
