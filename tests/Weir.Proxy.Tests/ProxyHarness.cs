@@ -212,6 +212,41 @@ sealed class ProxyHarness : IAsyncDisposable
         return text.ToString();
     }
 
+    /// <summary>The content of a chunked body; its trailers are skipped.</summary>
+    public static async Task<string> ReadChunksAsync(Stream stream)
+    {
+        var body = new StringBuilder();
+        while (true)
+        {
+            var size = Convert.ToInt32((await ReadLineAsync(stream)).Split(';')[0], 16);
+            if (size == 0)
+            {
+                while ((await ReadLineAsync(stream)).Length > 0)
+                {
+                }
+
+                return body.ToString();
+            }
+
+            var bytes = new byte[size + 2];
+            await stream.ReadExactlyAsync(bytes);
+            body.Append(Encoding.Latin1.GetString(bytes, 0, size));
+        }
+    }
+
+    static async Task<string> ReadLineAsync(Stream stream)
+    {
+        var text = new StringBuilder();
+        var one = new byte[1];
+        while (!text.ToString().EndsWith("\r\n", StringComparison.Ordinal))
+        {
+            await stream.ReadExactlyAsync(one);
+            text.Append((char)one[0]);
+        }
+
+        return text.ToString()[..^2];
+    }
+
     public static Task WriteAsync(Stream stream, string text) => stream.WriteAsync(Encoding.Latin1.GetBytes(text)).AsTask();
 
     /// <summary>Managed bytes that the proxy's loop has allocated so far.</summary>

@@ -34,37 +34,6 @@ public class SmugglingTests
                 await WriteAsync(stream, head.StartsWith("HEAD", StringComparison.Ordinal) ? "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" : "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
             }
         }
-
-        static async Task ReadChunksAsync(NetworkStream stream)
-        {
-            while (true)
-            {
-                var size = Convert.ToInt32((await LineAsync(stream)).Split(';')[0], 16);
-                if (size == 0)
-                {
-                    while ((await LineAsync(stream)).Length > 0)
-                    {
-                    }
-
-                    return;
-                }
-
-                await stream.ReadExactlyAsync(new byte[size + 2]);
-            }
-        }
-
-        static async Task<string> LineAsync(NetworkStream stream)
-        {
-            var text = new StringBuilder();
-            var one = new byte[1];
-            while (!text.ToString().EndsWith("\r\n", StringComparison.Ordinal))
-            {
-                await stream.ReadExactlyAsync(one);
-                text.Append((char)one[0]);
-            }
-
-            return text.ToString()[..^2];
-        }
     }
 
     [Fact]

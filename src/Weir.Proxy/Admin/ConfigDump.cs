@@ -13,10 +13,10 @@ static class ConfigDump
 {
     public static byte[] Everything(ProxyEngine engine) => Write(json =>
     {
-        engine.DescribeSource?.Invoke(json);
         WriteListeners(json, engine);
         WriteRoutes(json, engine);
         WriteClusters(json, engine);
+        WriteNotes(json, engine);
     });
 
     public static byte[] Clusters(ProxyEngine engine) => Write(json => WriteClusters(json, engine));
@@ -189,6 +189,22 @@ static class ConfigDump
             }
 
             json.WriteEndArray();
+            json.WriteEndObject();
+        }
+
+        json.WriteEndArray();
+    }
+
+    static void WriteNotes(Utf8JsonWriter json, ProxyEngine engine)
+    {
+        json.WriteStartArray("not_carried_out");
+        foreach (var note in engine.Notes)
+        {
+            json.WriteStartObject();
+            json.WriteString("type", note.Type);
+            json.WriteString("name", note.Name);
+            json.WriteBoolean("refused", note.IsRefused);
+            json.WriteString("reason", note.Text);
             json.WriteEndObject();
         }
 

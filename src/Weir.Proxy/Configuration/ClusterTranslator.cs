@@ -40,6 +40,11 @@ sealed class ClusterTranslator(Translation translation)
             throw new ConfigException($"{owner}: type {cluster.Type} is not supported");
         }
 
+        if (cluster.CommonLbConfig?.HealthyPanicThreshold?.Value > 0)
+        {
+            throw new ConfigException($"{owner}: common_lb_config.healthy_panic_threshold is not supported: endpoints that are not healthy are never used");
+        }
+
         var service = Common.Metadata(cluster.Metadata, IstioMetadata);
         var isInbound = cluster.Name.StartsWith("inbound|", StringComparison.Ordinal);
         var balancing = Balancing(owner, cluster);
@@ -154,6 +159,11 @@ sealed class ClusterTranslator(Translation translation)
             var options = Envoy.Extensions.Upstreams.Http.V3.HttpProtocolOptions.Parser.ParseFrom(any.Value);
             common = options.CommonHttpProtocolOptions ?? common;
             requests = common?.MaxRequestsPerConnection ?? requests;
+        }
+
+        if (common?.MaxStreamDuration is not null)
+        {
+            throw new ConfigException($"{owner}: common_http_protocol_options.max_stream_duration is not supported");
         }
 
         var idle = Common.Milliseconds(common?.IdleTimeout, DefaultIdle);

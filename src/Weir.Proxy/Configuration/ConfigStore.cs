@@ -30,6 +30,7 @@ public sealed class ConfigStore : IConfigSink
     readonly Dictionary<string, RouteTable> waitingRoutes = [];
     readonly Dictionary<string, BuiltListener> listeners = [];
     readonly Dictionary<string, BuiltCluster> clusters = [];
+    readonly SortedDictionary<(string Type, string Name), ResourceNote> notes = [];
 
     /// <summary>A listener as it is in force; null while it waits for a secret that it never had.</summary>
     sealed record BuiltListener(ListenerConfiguration? Configuration, HashSet<string> Secrets);
@@ -52,9 +53,6 @@ public sealed class ConfigStore : IConfigSink
     /// <summary>Clusters and listeners have been accepted, and every listener has had what it needs to serve.</summary>
     public bool IsReady => received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener)
         && listeners.Values.All(l => l.Configuration is { } c && IsComplete(c));
-
-    /// <summary>Why resources were refused last, by type and name; for the configuration dump.</summary>
-    public Dictionary<(string Type, string Name), string> Refused { get; } = [];
 
     /// <summary>Called after every change, with the type that changed.</summary>
     public Action<string> OnApplied { get; set; } = _ => { };
@@ -118,18 +116,37 @@ public sealed class ConfigStore : IConfigSink
         }
     }
 
+    /// <summary>What was refused, or not carried out whole, is shown until the resource is sent again or removed.</summary>
     void Note(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed, Dictionary<string, string> refused)
     {
+        var before = notes.Count;
         foreach (var name in changed.Select(c => c.Name).Concat(removed))
         {
-            if (refused.TryGetValue(name, out var reason))
+            notes.Remove((type, name));
+        }
+
+        var isChanged = notes.Count != before;
+        foreach (var resource in changed.Where(c => !refused.ContainsKey(c.Name)))
+        {
+            var unknown = UnknownFields.In(type, resource.Value);
+            if (unknown.Count > 0)
             {
-                Refused[(type, name)] = reason;
+                var text = $"fields this proxy does not know are not carried out: {string.Join(", ", unknown)}";
+                engine.Log.Warning($"{type[(type.LastIndexOf('.') + 1)..]} {resource.Name}: {text}");
+                notes[(type, resource.Name)] = new ResourceNote(type, resource.Name, IsRefused: false, text);
+                isChanged = true;
             }
-            else
-            {
-                Refused.Remove((type, name));
-            }
+        }
+
+        foreach (var (name, reason) in refused)
+        {
+            notes[(type, name)] = new ResourceNote(type, name, IsRefused: true, reason);
+            isChanged = true;
+        }
+
+        if (isChanged)
+        {
+            engine.Notes = [.. notes.Values];
         }
     }
 
@@ -197,23 +214,36 @@ public sealed class ConfigStore : IConfigSink
 
     void ApplyEndpoints(ReceivedResource resource)
     {
-        var name = ClusterLoadAssignment.Parser.ParseFrom(resource.Value).ClusterName;
-        var before = held[XdsTypes.Endpoints].GetValueOrDefault(resource.Name);
-        held[XdsTypes.Endpoints][resource.Name] = resource;
-        var users = clusters.Where(c => c.Value.Assignment == resource.Name).Select(c => c.Key).ToList();
-        if (Try(() => users.ForEach(c => BuildCluster(held[XdsTypes.Cluster][c]))) is { } reason)
+        _ = ClusterLoadAssignment.Parser.ParseFrom(resource.Value);
+        Replace(XdsTypes.Endpoints, resource, () =>
         {
-            if (before is null)
+            foreach (var (name, _) in clusters.Where(c => c.Value.Assignment == resource.Name).ToList())
             {
-                held[XdsTypes.Endpoints].Remove(resource.Name);
+                BuildCluster(held[XdsTypes.Cluster][name]);
             }
-            else
-            {
-                held[XdsTypes.Endpoints][resource.Name] = before;
-            }
+        });
+    }
 
-            throw new ConfigException($"endpoints {(name.Length > 0 ? name : resource.Name)}: {reason}");
+    /// <summary>Holds the resource while what uses it is built anew; where that fails, the one before is held again.</summary>
+    void Replace(string type, ReceivedResource resource, Action rebuild)
+    {
+        var before = held[type].GetValueOrDefault(resource.Name);
+        held[type][resource.Name] = resource;
+        if (Try(rebuild) is not { } reason)
+        {
+            return;
         }
+
+        if (before is null)
+        {
+            held[type].Remove(resource.Name);
+        }
+        else
+        {
+            held[type][resource.Name] = before;
+        }
+
+        throw new ConfigException($"{(type == XdsTypes.Secret ? "secret" : "endpoints")} {resource.Name}: {reason}");
     }
 
     void ApplyRoute(ReceivedResource resource)
@@ -225,10 +255,9 @@ public sealed class ConfigStore : IConfigSink
 
     void ApplySecret(ReceivedResource resource)
     {
-        var before = held[XdsTypes.Secret].GetValueOrDefault(resource.Name);
-        held[XdsTypes.Secret][resource.Name] = resource;
-        var reason = Try(() => Secret.Parser.ParseFrom(resource.Value)) ?? Try(() =>
+        Replace(XdsTypes.Secret, resource, () =>
         {
+            _ = Secret.Parser.ParseFrom(resource.Value);
             foreach (var (name, _) in clusters.Where(c => c.Value.Secrets.Contains(resource.Name)).ToList())
             {
                 BuildCluster(held[XdsTypes.Cluster][name]);
@@ -239,19 +268,6 @@ public sealed class ConfigStore : IConfigSink
                 BuildListener(held[XdsTypes.Listener][name]);
             }
         });
-        if (reason is not null)
-        {
-            if (before is null)
-            {
-                held[XdsTypes.Secret].Remove(resource.Name);
-            }
-            else
-            {
-                held[XdsTypes.Secret][resource.Name] = before;
-            }
-
-            throw new ConfigException($"secret {resource.Name}: {reason}");
-        }
     }
 
     Dictionary<string, string> ApplyListeners(IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)

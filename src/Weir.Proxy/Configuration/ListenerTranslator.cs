@@ -67,7 +67,7 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
         }
 
         // Chains that ask what a client speaks have it found out, whether or not the filter for it was named.
-        var asks = table.All.Any(c => c.Match.ServerNames.Count > 0 || c.Match.Transport.Length > 0 || c.Match.Alpn.Count > 0 || c.Tls is { NeedsName: true });
+        var asks = table.AsksForContent || table.All.Any(c => c.Tls is { NeedsName: true });
         return asks && result.TlsInspectionOff is null ? result with { TlsInspectionOff = static _ => false } : result;
     }
 
@@ -170,6 +170,11 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
             throw new ConfigException($"{owner}: codec_type {http.CodecType} is not supported");
         }
 
+        if (http.CommonHttpProtocolOptions?.MaxStreamDuration is not null)
+        {
+            throw new ConfigException($"{owner}: common_http_protocol_options.max_stream_duration is not supported");
+        }
+
         var slot = http.RouteSpecifierCase switch
         {
             HttpConnectionManager.RouteSpecifierOneofCase.Rds => routes(http.Rds.RouteConfigName),
@@ -232,6 +237,11 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
         }
 
         var file = FileAccessLog.Parser.ParseFrom(log.TypedConfig.Value);
+        if (file.LogFormat?.OmitEmptyValues == true)
+        {
+            throw new ConfigException($"{owner}: access log {log.Name}: omit_empty_values is not supported");
+        }
+
         try
         {
             return new Telemetry.AccessLog(Format(owner, file), translation.LogFiles.Open(file.Path), translation.Loops);

@@ -58,6 +58,7 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
         {
             RequiresPeerCertificate = requires,
             AllowsResumption = !message.DisableStatelessSessionResumption,
+            SessionSeconds = message.SessionTimeout is { } timeout ? Math.Max(timeout.Seconds, 1) : 0,
             TicketKey = message.SessionTicketKeys?.Keys.Count > 0 ? Common.Bytes(message.SessionTicketKeys.Keys[0], "session_ticket_keys") : [],
         };
         return new TlsServer(
@@ -67,6 +68,11 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
 
     public TlsClient Client(UpstreamTlsContext message)
     {
+        if (message.AutoHostSni)
+        {
+            throw new ConfigException($"{owner}: auto_host_sni is not supported");
+        }
+
         var common = message.CommonTlsContext ?? new CommonTlsContext();
         var certificate = Certificates(common).FirstOrDefault();
         var validation = Validation(common);
@@ -89,7 +95,7 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
     }
 
     static string Key(TlsSettings settings) =>
-        $"{settings.MinimumVersion}-{settings.MaximumVersion} {string.Join(':', settings.CipherSuites)} {string.Join(':', settings.Curves)} {string.Join(',', settings.Alpn)} {settings.RequiresPeerCertificate} {settings.AllowsResumption} {Validations.Hash(settings.TicketKey)}";
+        $"{settings.MinimumVersion}-{settings.MaximumVersion} {string.Join(':', settings.CipherSuites)} {string.Join(':', settings.Curves)} {string.Join(',', settings.Alpn)} {settings.RequiresPeerCertificate} {settings.AllowsResumption} {settings.SessionSeconds} {Validations.Hash(settings.TicketKey)}";
 
     static string Key(KeyPair pair) => Validations.Hash(pair.Chain) + Validations.Hash(pair.Key);
 

@@ -14,10 +14,17 @@ public sealed class HeaderRules
 
     public static readonly HeaderRules None = new([], [], [], []);
 
+    /// <exception cref="ArgumentException">An action on a header cannot be carried out.</exception>
     public HeaderRules(
         IReadOnlyList<HeaderValueOption> requestAdd, IEnumerable<string> requestRemove,
         IReadOnlyList<HeaderValueOption> responseAdd, IEnumerable<string> responseRemove)
     {
+        if (requestAdd.Concat(responseAdd).FirstOrDefault(o => o.AppendAction is
+            HeaderValueOption.Types.HeaderAppendAction.AddIfAbsent or HeaderValueOption.Types.HeaderAppendAction.OverwriteIfExists) is { } other)
+        {
+            throw new ArgumentException($"header {other.Header.Key}: append_action {other.AppendAction} is not supported");
+        }
+
         // Setting is removing and adding.
         requestRemoved = Names(requestRemove.Concat(Overwritten(requestAdd)));
         responseRemoved = Names(responseRemove.Concat(Overwritten(responseAdd)));

@@ -407,7 +407,7 @@ public static class HeadParser
             {
                 if (isChunked || !Ascii.EqualsLower(value, "chunked"u8))
                 {
-                    return ParseError.BadTransferEncoding;
+                    return !isChunked && HasOtherCoding(value) ? ParseError.UnknownTransferCoding : ParseError.BadTransferEncoding;
                 }
 
                 isChunked = true;
@@ -415,6 +415,22 @@ public static class HeadParser
         }
 
         return ParseError.None;
+    }
+
+    /// <summary>
+    /// One coding before a last "chunked": the end of the body could be told, but nothing here decodes it (RFC 9112 section 6.1). Without
+    /// the last it could not (section 6.3).
+    /// </summary>
+    static bool HasOtherCoding(ReadOnlySpan<byte> value)
+    {
+        var comma = value.IndexOf((byte)',');
+        if (comma <= 0 || !Ascii.EqualsLower(value[(comma + 1)..].Trim(" \t"u8), "chunked"u8))
+        {
+            return false;
+        }
+
+        var coding = value[..comma].TrimEnd(" \t"u8);
+        return coding.IndexOfAnyExcept(TokenBytes) < 0 && !Ascii.EqualsLower(coding, "chunked"u8) && !Ascii.EqualsLower(coding, "identity"u8);
     }
 
     static bool TryLength(ReadOnlySpan<byte> value, out long length)

@@ -19,6 +19,7 @@ public enum ParseError : byte
     TooManyHeaders,
     BadLength,
     BadTransferEncoding,
+    UnknownTransferCoding,
     BadHost,
 }
 

@@ -145,11 +145,10 @@ sealed class ConnectionSetup(Worker worker, AsyncSocket socket, SocketAddressV4 
                     return OnSilence(facts, available);
                 }
 
-                var isTls = looksForTls ? ClientHello.TryParse(buffer.AsSpan(0, available), out var hello) : Verdict.No;
+                ClientHello? hello = null;
+                var isTls = looksForTls ? ClientHello.TryParse(buffer.AsSpan(0, available), out hello) : Verdict.No;
                 if (isTls == Verdict.Yes)
                 {
-                    hello = null;
-                    _ = ClientHello.TryParse(buffer.AsSpan(0, available), out hello);
                     return facts with { ServerName = hello!.ServerName, Transport = "tls", Alpn = hello.Alpn };
                 }
 

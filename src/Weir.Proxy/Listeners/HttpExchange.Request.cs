@@ -27,18 +27,12 @@ sealed partial class HttpExchange
 
     /// <summary>Held while something in it is being written.</summary>
     byte[]? output;
-    byte[]? pumpBuffer;
-    int pumpStart;
-    int pumpEnd;
-    bool isPumping;
-    Task<bool>? pump;
 
     int IdleMilliseconds => route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
 
     /// <summary>Tries one endpoint: on a connection that is kept open the request goes out at once.</summary>
     Step Attempt()
     {
-        isPumping = false;
         facts.Attempts++;
         var cause = TryTakeIdle();
         if (cause != Cause.None)
@@ -228,6 +222,12 @@ sealed partial class HttpExchange
         host.Load.Requests++;
     }
 
+    static void Uncount(UpstreamHost host)
+    {
+        host.ActiveRequests--;
+        host.Load.Requests--;
+    }
+
     async ValueTask<Cause> ConnectAsync()
     {
         var load = cluster!.Loads[loop.Index];
@@ -265,8 +265,7 @@ sealed partial class HttpExchange
             return abortedBy;
         }
 
-        host.ActiveRequests--;
-        host.Load.Requests--;
+        Uncount(host);
         facts.TransportFailure = cause == Cause.TlsFailed ? worker.Connector.TransportFailure : "";
         return abortedBy != Cause.None ? abortedBy : cause;
     }
@@ -331,237 +330,5 @@ sealed partial class HttpExchange
 
         length += TakeBody(output.AsSpan(length));
         return requestBody.IsBroken ? Cause.ClientProtocol : Cause.None;
-    }
-
-    /// <summary>Copies what has come of the body behind the head.</summary>
-    int TakeBody(Span<byte> room)
-    {
-        var available = Math.Min(connection.End - pumpStart, room.Length);
-        var taken = requestBody.Advance(connection.Buffer.AsSpan(pumpStart, available));
-        connection.Buffer.AsSpan(pumpStart, taken).CopyTo(room);
-        pumpStart += taken;
-        facts.BytesReceived = taken;
-        return taken;
-    }
-
-    /// <returns>The length, or -1 if it does not fit.</returns>
-    int WriteRequestHead(byte[] output)
-    {
-        ReadOnlySpan<byte> head = Head;
-        var writer = new HeadWriter(output);
-        writer.Write(request.Method.Of(head));
-        writer.Write(" "u8);
-        if (request.IsConnect)
-        {
-            writer.Write(request.Authority.Of(head));
-        }
-        else
-        {
-            WriteTarget(ref writer, head);
-        }
-
-        writer.Write(" HTTP/1.1\r\nhost: "u8);
-        writer.Write(route!.HostRewrite.Length > 0 ? route.HostRewrite : request.Authority.Of(head));
-        writer.Write("\r\n"u8);
-        var hasRequestId = !options.GeneratesRequestId;
-        for (var i = 0; i < request.Headers.Count; i++)
-        {
-            ref readonly var header = ref request.Headers[i];
-            if (header.Known is not KnownHeader.Other)
-            {
-                continue;
-            }
-
-            var name = header.Name.Of(head);
-            if (route.Rules.RemovesFromRequest(name) || target!.Rules.RemovesFromRequest(name) || (name.Length is >= 2 and <= 27 && IsReplaced(name)))
-            {
-                continue;
-            }
-
-            hasRequestId |= name.Length == 12 && Ascii.EqualsLower(name, "x-request-id"u8);
-            writer.WriteHeader(name, header.Value.Of(head));
-        }
-
-        if (request.Body == BodyKind.Chunked)
-        {
-            writer.Write("transfer-encoding: chunked\r\n"u8);
-        }
-        else if (request.ContentLength >= 0)
-        {
-            writer.Write("content-length: "u8);
-            writer.Write(request.ContentLength);
-            writer.Write("\r\n"u8);
-        }
-
-        if (hasUpgrade && !request.IsConnect)
-        {
-            writer.Write("connection: upgrade\r\n"u8);
-            writer.WriteHeader("upgrade"u8, request.Upgrade.Of(head));
-        }
-
-        WriteForwarding(ref writer, head);
-        if (!hasRequestId)
-        {
-            Span<byte> id = stackalloc byte[36];
-            worker.RequestIds.Next(id);
-            writer.WriteHeader("x-request-id"u8, id);
-        }
-
-        route.Rules.WriteRequest(ref writer);
-        target!.Rules.WriteRequest(ref writer);
-        writer.Write("\r\n"u8);
-        return writer.IsFull ? -1 : writer.Length;
-    }
-
-    /// <summary>Headers that say who the client is, how it was reached and traced: they are the proxy's to write.</summary>
-    bool IsReplaced(ReadOnlySpan<byte> name)
-    {
-        if ((name[0] | 0x20) is (byte)'x')
-        {
-            switch (name.Length)
-            {
-                case 15 when options.IsEdge && Ascii.EqualsLower(name, "x-forwarded-for"u8):
-                case 17 when options.IsEdge && Ascii.EqualsLower(name, "x-forwarded-proto"u8):
-                    return true;
-                case 27 when Ascii.EqualsLower(name, "x-forwarded-client-cert"u8):
-                    return false;
-                case 23 when Ascii.EqualsLower(name, "x-forwarded-client-cert"u8):
-                    return !KeepsClientCertificate;
-            }
-        }
-
-        return options.Tracing is not null && TraceContext.IsTraceHeader(name);
-    }
-
-    /// <summary>What a client says of another's certificate is believed only of a client that has shown its own.</summary>
-    bool KeepsClientCertificate => options.ClientCertificate switch
-    {
-        ClientCertificateForwarding.ForwardOnly => connection.Downstream.Tls?.Peer is not null,
-        ClientCertificateForwarding.AlwaysForwardOnly => true,
-        _ => false,
-    };
-
-    void WriteForwarding(ref HeadWriter writer, ReadOnlySpan<byte> head)
-    {
-        if (options.IsEdge)
-        {
-            Span<byte> address = stackalloc byte[24];
-            var length = connection.Downstream.Peer.Format(address, false);
-            writer.Write("x-forwarded-for: "u8);
-            if (options.TrustedHops > 0 && request.Headers.TryGet(head, "x-forwarded-for"u8, out var before))
-            {
-                writer.Write(before.Of(head));
-                writer.Write(options.AppendsForwardedFor ? ", "u8 : ""u8);
-                length = options.AppendsForwardedFor ? length : 0;
-            }
-
-            writer.Write(address[..length]);
-            writer.Write(connection.Downstream.IsSecure ? "\r\nx-forwarded-proto: https\r\n"u8 : "\r\nx-forwarded-proto: http\r\n"u8);
-        }
-
-        if (options.ClientCertificate is ClientCertificateForwarding.SanitizeSet or ClientCertificateForwarding.AppendForward
-            && connection.Downstream.Tls?.Peer is not null)
-        {
-            WriteClientCertificate(ref writer, head);
-        }
-
-        if (options.Via.Length > 0)
-        {
-            writer.Write("via: 1.1 "u8);
-            writer.Write(options.Via);
-            writer.Write("\r\n"u8);
-        }
-
-        if (trace.IsValid)
-        {
-            trace.WriteHeaders(ref writer, withB3: options.Tracing!.Protocol == SpanProtocol.Zipkin);
-        }
-    }
-
-    void WriteClientCertificate(ref HeadWriter writer, ReadOnlySpan<byte> head)
-    {
-        writer.Write("x-forwarded-client-cert: "u8);
-        if (options.ClientCertificate == ClientCertificateForwarding.AppendForward && request.Headers.TryGet(head, "x-forwarded-client-cert"u8, out var before))
-        {
-            writer.Write(before.Of(head));
-            writer.Write(","u8);
-        }
-
-        writer.Write(ClientCertificateHeader.Of(connection.Downstream, options));
-        writer.Write("\r\n"u8);
-    }
-
-    void WriteTarget(ref HeadWriter writer, ReadOnlySpan<byte> head)
-    {
-        var original = request.Target.Length == 0 ? "/"u8 : request.Target.Of(head);
-        if (original[0] == '?')
-        {
-            writer.Write("/"u8);
-        }
-
-        if (route!.PrefixRewrite.Length == 0 || original.Length < route.PathLength)
-        {
-            writer.Write(original);
-            return;
-        }
-
-        writer.Write(route.PrefixRewrite);
-        writer.Write(original[route.PathLength..]);
-    }
-
-    /// <summary>Sends the rest of the request's body while the answer may already be coming.</summary>
-    /// <returns>Whether all of it was sent.</returns>
-    async Task<bool> PumpAsync()
-    {
-        // The head's buffer stays as it is: the log still needs it.
-        var socket = upstream!.Socket;
-        pumpBuffer = loop.Buffers.Rent();
-        pumpEnd = connection.End - pumpStart;
-        if (pumpEnd > pumpBuffer.Length)
-        {
-            loop.Buffers.Return(pumpBuffer);
-            pumpBuffer = GC.AllocateUninitializedArray<byte>(pumpEnd, pinned: true);
-        }
-
-        connection.Buffer.AsSpan(pumpStart, pumpEnd).CopyTo(pumpBuffer);
-        connection.End = pumpStart;
-        pumpStart = 0;
-        while (true)
-        {
-            var taken = requestBody.Advance(pumpBuffer.AsSpan(pumpStart, pumpEnd - pumpStart));
-            if (requestBody.IsBroken)
-            {
-                Abort(Cause.ClientProtocol);
-                return false;
-            }
-
-            if (taken > 0 && await socket.WriteAsync(pumpBuffer.AsMemory(pumpStart, taken), IdleMilliseconds) < 0)
-            {
-                // The upstream wants no more; its answer may say why.
-                return false;
-            }
-
-            pumpStart += taken;
-            facts.BytesReceived += taken;
-            if (requestBody.IsDone)
-            {
-                facts.RequestDoneTicks = Stopwatch.GetTimestamp();
-                return true;
-            }
-
-            var read = await client.ReadAsync(pumpBuffer, IdleMilliseconds);
-            if (read <= 0)
-            {
-                if (read != -Native.Ecanceled)
-                {
-                    Abort(read == -Native.EtimedOut ? Cause.StreamIdle : Cause.ClientGone);
-                }
-
-                return false;
-            }
-
-            pumpStart = 0;
-            pumpEnd = read;
-        }
     }
 }

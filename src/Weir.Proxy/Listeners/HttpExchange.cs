@@ -139,23 +139,14 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
 
     void Reset()
     {
-        facts = new LogFacts
-        {
-            StartTicks = Stopwatch.GetTimestamp(),
-            StartedAt = options.AccessLogs.Length > 0 || options.Tracing is not null ? loop.Time.GetUtcNow() : default,
-            Details = "",
-            Route = "",
-            TransportFailure = "",
-            Cluster = [],
-            Protocol = [],
-        };
+        facts = LogFacts.Begin(options.AccessLogs.Length > 0 || options.Tracing is not null ? loop.Time.GetUtcNow() : default);
         route = null;
         target = null;
         cluster = null;
         endpoint = null;
         upstream = null;
         abortedBy = Cause.None;
-        hasUpgrade = isPathRedirect = givesCookie = false;
+        hasUpgrade = isPathRedirect = givesCookie = isPumping = false;
         hash = null;
         trace = default;
         captured.Clear();
@@ -281,6 +272,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         {
             ParseError.TooManyHeaders => Cause.RequestHeadTooLarge,
             ParseError.VersionNotSupported => Cause.VersionNotSupported,
+            ParseError.UnknownTransferCoding => Cause.UnknownTransferCoding,
             _ => Cause.ClientProtocol,
         }, text);
     }
@@ -296,17 +288,16 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
     Step Refuse(Cause cause, byte[]? text)
     {
         request.KeepAlive = false;
-        ref readonly var description = ref CauseDescription.Of(cause);
-        facts.Details = description.Details;
-        return Reply(description.Status, description.Flag, text ?? description.Body);
+        return Fail(cause, text);
     }
 
     /// <summary>Answers in the place of an upstream.</summary>
-    Step Fail(Cause cause)
+    /// <param name="text">In the place of the cause's own.</param>
+    Step Fail(Cause cause, byte[]? text = null)
     {
         ref readonly var description = ref CauseDescription.Of(cause);
         facts.Details = description.Details;
-        return Reply(description.Status, description.Flag, description.Body);
+        return Reply(description.Status, description.Flag, text ?? description.Body);
     }
 
     Step Reply(int status, ResponseFlag flag, byte[] body, string contentType = "text/plain", string? location = null, HeaderRules? rules = null) =>

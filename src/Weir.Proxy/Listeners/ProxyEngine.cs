@@ -32,6 +32,9 @@ public sealed record EngineOptions
 /// <summary>A listener that could not be put in force.</summary>
 sealed record PublishError(string Listener, string Message);
 
+/// <summary>What is to be said of a resource: why it was refused, or what of it is not carried out.</summary>
+sealed record ResourceNote(string Type, string Name, bool IsRefused, string Text);
+
 /// <summary>The data plane: its loops, the configuration they read, and the sockets they listen on.</summary>
 public sealed class ProxyEngine
 {
@@ -78,8 +81,8 @@ public sealed class ProxyEngine
     /// <summary>Asked by the readiness endpoint.</summary>
     public Func<bool> IsReady { get; set; } = () => true;
 
-    /// <summary>What the configuration dump says of where the configuration came from: JSON properties.</summary>
-    internal Action<System.Text.Json.Utf8JsonWriter>? DescribeSource { get; set; }
+    /// <summary>What the control plane sent and the proxy could not use, or not the whole of. Replaced as a whole.</summary>
+    internal IReadOnlyList<ResourceNote> Notes { get; set; } = [];
 
     /// <summary>Called when the administration pages ask for an end.</summary>
     public Action OnQuit { get; set; } = () => { };

@@ -50,7 +50,7 @@ sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstr
 
     async Task RunAsync()
     {
-        facts = new LogFacts { StartedAt = worker.Loop.Time.GetUtcNow(), StartTicks = Stopwatch.GetTimestamp(), Details = "", Route = "", TransportFailure = "", Cluster = [], Protocol = [] };
+        facts = LogFacts.Begin(worker.Loop.Time.GetUtcNow());
         var lifetime = new Lifetime(this);
         if (options.MaximumMilliseconds > 0)
         {

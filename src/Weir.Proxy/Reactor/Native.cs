@@ -38,11 +38,9 @@ static unsafe partial class Native
     public const int Eagain = 11;
     public const int Enfile = 23;
     public const int Emfile = 24;
-    public const int Epipe = 32;
     public const int Eproto = 71;
     public const int EconnReset = 104;
     public const int EtimedOut = 110;
-    public const int EconnRefused = 111;
     public const int Einprogress = 115;
     public const int Ecanceled = 125;
 
@@ -130,9 +128,6 @@ static unsafe partial class Native
 
     [LibraryImport("libc", EntryPoint = "getsockname", SetLastError = true)]
     public static partial int GetSocketName(int fd, SocketAddress* address, int* length);
-
-    [LibraryImport("libc", EntryPoint = "getpeername", SetLastError = true)]
-    public static partial int GetPeerName(int fd, SocketAddress* address, int* length);
 
     [LibraryImport("libc", EntryPoint = "signal")]
     public static partial nint Signal(int number, nint handler);

@@ -1,9 +1,10 @@
+using System.Diagnostics;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Tls;
 
 namespace Weir.Proxy.Telemetry;
 
-/// <summary>What is known of a request or session when it is over. Times are of <see cref="System.Diagnostics.Stopwatch"/>.</summary>
+/// <summary>What is known of a request or session when it is over. Times are of <see cref="Stopwatch"/>.</summary>
 struct LogFacts
 {
     public DateTimeOffset StartedAt;
@@ -23,6 +24,18 @@ struct LogFacts
     public string Route;
     public string TransportFailure;
     public int Attempts;
+
+    /// <param name="startedAt">Left out where nobody will ask.</param>
+    public static LogFacts Begin(DateTimeOffset startedAt) => new()
+    {
+        StartedAt = startedAt,
+        StartTicks = Stopwatch.GetTimestamp(),
+        Details = "",
+        Route = "",
+        TransportFailure = "",
+        Cluster = [],
+        Protocol = [],
+    };
 }
 
 /// <summary>A request or a session as its log line sees it.</summary>

@@ -94,7 +94,6 @@ static unsafe partial class OpenSsl
     [LibraryImport(Ssl, EntryPoint = "SSL_get1_peer_certificate")] public static partial nint GetPeerCertificate(nint ssl);
     [LibraryImport(Ssl, EntryPoint = "SSL_get1_session")] public static partial nint GetSession(nint ssl);
     [LibraryImport(Ssl, EntryPoint = "SSL_set_session")] public static partial int SetSession(nint ssl, nint session);
-    [LibraryImport(Ssl, EntryPoint = "SSL_session_reused")] public static partial int IsSessionReused(nint ssl);
     [LibraryImport(Ssl, EntryPoint = "SSL_SESSION_is_resumable")] public static partial int IsResumable(nint session);
     [LibraryImport(Ssl, EntryPoint = "SSL_SESSION_free")] public static partial void SessionFree(nint session);
 

@@ -10,7 +10,11 @@ namespace Weir.Proxy.Tls;
 /// <param name="TicketKey">80 bytes that resumption tickets are protected with; empty for random ones of the context.</param>
 sealed record TlsSettings(
     int MinimumVersion, int MaximumVersion, IReadOnlyList<string> CipherSuites, IReadOnlyList<string> Curves, IReadOnlyList<string> Alpn,
-    bool RequiresPeerCertificate, bool AllowsResumption, byte[] TicketKey);
+    bool RequiresPeerCertificate, bool AllowsResumption, byte[] TicketKey)
+{
+    /// <summary>How long a session may be resumed; 0 for the library's choice.</summary>
+    public long SessionSeconds { get; init; }
+}
 
 /// <summary>The material of a context cannot be used; the message says which and why.</summary>
 sealed class TlsMaterialException(string message) : Exception(message);
@@ -70,6 +74,11 @@ sealed unsafe class TlsContext
         // Tickets alone: a cache of sessions would be one more thing that grows.
         _ = OpenSsl.ContextControl(handle, OpenSsl.ControlSessionCacheMode, 0, null);
         _ = OpenSsl.ContextSetTickets(handle, settings.AllowsResumption ? 1 : 0);
+        if (settings.SessionSeconds > 0)
+        {
+            _ = OpenSsl.ContextSetTimeout(handle, (nint)settings.SessionSeconds);
+        }
+
         if (settings.TicketKey.Length > 0)
         {
             fixed (byte* key = settings.TicketKey)

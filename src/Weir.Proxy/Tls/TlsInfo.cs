@@ -7,7 +7,7 @@ namespace Weir.Proxy.Tls;
 /// <param name="Alpn">Empty when no protocol was chosen.</param>
 /// <param name="LocalPrincipal">The SPIFFE identity of our own certificate, or empty.</param>
 /// <param name="Peer">Null when the peer showed no certificate.</param>
-sealed record TlsInfo(string Version, string Cipher, string Alpn, bool IsResumed, string LocalPrincipal, PeerCertificate? Peer)
+sealed record TlsInfo(string Version, string Cipher, string Alpn, string LocalPrincipal, PeerCertificate? Peer)
 {
     /// <summary>What upstreams are told of the peer's certificate; made when first needed.</summary>
     public byte[]? CertificateHeader { get; set; }

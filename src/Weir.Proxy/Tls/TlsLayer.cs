@@ -54,8 +54,6 @@ sealed unsafe class TlsLayer : SocketLayer
     /// <summary>Why the handshake failed.</summary>
     public string FailureReason { get; private set; } = "";
 
-    public bool IsResumed => OpenSsl.IsSessionReused(ssl) != 0;
-
     public override bool MayReadMore => ssl != 0 && (state->IsDrained == 0 || OpenSsl.HasPending(ssl) != 0);
 
     public enum Step
@@ -148,7 +146,6 @@ sealed unsafe class TlsLayer : SocketLayer
                 OpenSsl.Text(OpenSsl.GetVersion(ssl)),
                 OpenSsl.Text(OpenSsl.GetCipherName(OpenSsl.GetCipher(ssl))),
                 length == 0 ? "" : Marshal.PtrToStringUTF8((nint)protocol, (int)length),
-                IsResumed,
                 context.Principal,
                 peer == 0 ? null : PeerCertificate.Read(peer));
         }

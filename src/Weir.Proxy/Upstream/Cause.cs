@@ -26,10 +26,9 @@ enum Cause : byte
     ClientProtocol,
     RequestHeadTooLarge,
     VersionNotSupported,
+    UnknownTransferCoding,
     UnsafePath,
     Overload,
-    MaximumDuration,
-    UpgradeRefused,
 }
 
 /// <summary>What the client and the log are told of a cause: the one place where causes become statuses and Envoy's response flags.</summary>
@@ -70,10 +69,9 @@ readonly record struct CauseDescription(int Status, ResponseFlag Flag, string De
         Set(Cause.ClientProtocol, 400, ResponseFlag.DPE, "http1.codec_error", "the request is malformed");
         Set(Cause.RequestHeadTooLarge, 431, ResponseFlag.DPE, "request_headers_too_large", "the request's headers are too large or too many");
         Set(Cause.VersionNotSupported, 505, ResponseFlag.DPE, "http1.unsupported_version", "only versions 1.0 and 1.1 of HTTP are served here");
+        Set(Cause.UnknownTransferCoding, 501, ResponseFlag.DPE, "http1.unsupported_transfer_coding", "no transfer coding but chunked is understood here");
         Set(Cause.UnsafePath, 400, ResponseFlag.DPE, "path_normalization_failed", "the request's path is not safe");
         Set(Cause.Overload, 503, ResponseFlag.OM, "overload", "this proxy is overloaded");
-        Set(Cause.MaximumDuration, 408, ResponseFlag.DT, "max_duration_timeout", "the connection's time is over");
-        Set(Cause.UpgradeRefused, 403, ResponseFlag.None, "upgrade_failed", "this upgrade is not allowed here");
         return table;
     }
 }
