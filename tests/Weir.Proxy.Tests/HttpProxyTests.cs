@@ -392,19 +392,39 @@ public class HttpProxyTests
         Assert.StartsWith("HTTP/1.1 200", await proxy.ExchangeAsync(Get, EndsWithOk), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task Steady_state_allocates_nothing_for_a_request()
+    [Theory]
+    [InlineData("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", "Content-Length: 2\r\n\r\nok")]
+    [InlineData("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")]
+    [InlineData("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n", "body", "Content-Length: 2\r\n\r\nok")]
+    [InlineData("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbo", "dy\r\n0\r\n\r\n", "Content-Length: 2\r\n\r\nok")]
+    public async Task Steady_state_allocates_nothing_for_a_request(string first, string second, string answer)
     {
         await using var proxy = new ProxyHarness();
-        proxy.Clusters(("c", [proxy.Answering(Ok)]));
+        var arrived = new SemaphoreSlim(0);
+        var end = answer[answer.IndexOf("\r\n\r\n", StringComparison.Ordinal)..];
+        proxy.Clusters(("c", [proxy.Upstream(async stream =>
+        {
+            while ((await ReadHeadAsync(stream)).Length > 0)
+            {
+                arrived.Release();
+                if (second.Length > 0)
+                {
+                    await ReadAsync(stream, t => t.EndsWith(second, StringComparison.Ordinal));
+                }
+
+                await WriteAsync(stream, $"HTTP/1.1 200 OK\r\n{answer}");
+            }
+        })]));
         proxy.Routes(To("c"));
         await using var client = await proxy.ConnectAsync();
         async Task<long> RunAsync(int count)
         {
             for (var i = 0; i < count; i++)
             {
-                await WriteAsync(client, Get);
-                await ReadAsync(client, EndsWithOk);
+                await WriteAsync(client, first);
+                await arrived.WaitAsync();
+                await WriteAsync(client, second);
+                await ReadAsync(client, t => t.EndsWith(end, StringComparison.Ordinal));
             }
 
             return await proxy.AllocatedByLoopAsync();

@@ -115,8 +115,7 @@ sealed partial class HttpExchange
         facts.RequestDoneTicks = facts.Attempts == 1 && request.Body == BodyKind.None ? facts.StartTicks : Stopwatch.GetTimestamp();
         if (!requestBody.IsDone)
         {
-            isPumping = true;
-            pump = PumpAsync();
+            BeginPumping();
         }
 
         return Waiting(Wait.ResponseHead);

@@ -11,8 +11,13 @@ sealed partial class HttpExchange
     byte[]? pumpBuffer;
     int pumpStart;
     int pumpEnd;
+
+    /// <summary>There is more of the body than came with the head.</summary>
     bool isPumping;
-    Task<bool>? pump;
+    bool isPumpDone;
+    bool isBodySent;
+    Signal? pumpStarts;
+    Signal? pumpEnds;
 
     /// <summary>Copies what has come of the body behind the head.</summary>
     int TakeBody(Span<byte> room)
@@ -26,11 +31,88 @@ sealed partial class HttpExchange
     }
 
     /// <summary>Sends the rest of the request's body while the answer may already be coming.</summary>
-    /// <returns>Whether all of it was sent.</returns>
-    async Task<bool> PumpAsync()
+    void BeginPumping()
     {
-        // The head's buffer stays as it is: the log still needs it.
-        var socket = upstream!.Socket;
+        isPumping = true;
+        isPumpDone = isBodySent = false;
+        if (pumpStarts is null)
+        {
+            pumpStarts = new Signal();
+            _ = PumpBodiesAsync();
+        }
+        else
+        {
+            pumpStarts.Complete();
+        }
+    }
+
+    /// <returns>Whether all of the body was sent.</returns>
+    async ValueTask<bool> PumpedAsync()
+    {
+        if (!isPumpDone)
+        {
+            pumpEnds = new Signal();
+            await pumpEnds.Begin();
+            pumpEnds = null;
+        }
+
+        return isBodySent;
+    }
+
+    /// <summary>Of one request after the other, as long as the exchange is in use: so that none of them needs a task of its own.</summary>
+    async Task PumpBodiesAsync()
+    {
+        while (true)
+        {
+            try
+            {
+                TakePumpBuffer();
+                var socket = upstream!.Socket;
+                while (NextPiece() is var taken and >= 0)
+                {
+                    if (taken > 0 && await socket.WriteAsync(pumpBuffer.AsMemory(pumpStart, taken), IdleMilliseconds) < 0)
+                    {
+                        // The upstream wants no more; its answer may say why.
+                        break;
+                    }
+
+                    pumpStart += taken;
+                    facts.BytesReceived += taken;
+                    if (requestBody.IsDone)
+                    {
+                        facts.RequestDoneTicks = Stopwatch.GetTimestamp();
+                        isBodySent = true;
+                        break;
+                    }
+
+                    var read = await client.ReadAsync(pumpBuffer, IdleMilliseconds);
+                    if (read <= 0)
+                    {
+                        Abort(read == -Native.Ecanceled ? Cause.None : read == -Native.EtimedOut ? Cause.StreamIdle : Cause.ClientGone);
+                        break;
+                    }
+
+                    pumpStart = 0;
+                    pumpEnd = read;
+                }
+            }
+            catch (Exception e)
+            {
+                worker.Engine.Report(e);
+                Abort(Cause.ClientGone);
+            }
+
+            // Whoever waits goes on at once, perhaps to the next body.
+            var next = pumpStarts!.Begin();
+            isPumpDone = true;
+            pumpEnds?.Complete();
+            await next;
+        }
+    }
+
+    /// <summary>The head's buffer stays as it is: the log still needs it.</summary>
+    void TakePumpBuffer()
+    {
         pumpBuffer = loop.Buffers.Rent();
         pumpEnd = connection.End - pumpStart;
         if (pumpEnd > pumpBuffer.Length)
@@ -42,43 +124,19 @@ sealed partial class HttpExchange
         connection.Buffer.AsSpan(pumpStart, pumpEnd).CopyTo(pumpBuffer);
         connection.End = pumpStart;
         pumpStart = 0;
-        while (true)
+    }
+
+    /// <returns>How much of what has come belongs to the body, or -1 if it is none.</returns>
+    int NextPiece()
+    {
+        var taken = requestBody.Advance(pumpBuffer.AsSpan(pumpStart, pumpEnd - pumpStart));
+        if (!requestBody.IsBroken)
         {
-            var taken = requestBody.Advance(pumpBuffer.AsSpan(pumpStart, pumpEnd - pumpStart));
-            if (requestBody.IsBroken)
-            {
-                Abort(Cause.ClientProtocol);
-                return false;
-            }
-
-            if (taken > 0 && await socket.WriteAsync(pumpBuffer.AsMemory(pumpStart, taken), IdleMilliseconds) < 0)
-            {
-                // The upstream wants no more; its answer may say why.
-                return false;
-            }
-
-            pumpStart += taken;
-            facts.BytesReceived += taken;
-            if (requestBody.IsDone)
-            {
-                facts.RequestDoneTicks = Stopwatch.GetTimestamp();
-                return true;
-            }
-
-            var read = await client.ReadAsync(pumpBuffer, IdleMilliseconds);
-            if (read <= 0)
-            {
-                if (read != -Native.Ecanceled)
-                {
-                    Abort(read == -Native.EtimedOut ? Cause.StreamIdle : Cause.ClientGone);
-                }
-
-                return false;
-            }
-
-            pumpStart = 0;
-            pumpEnd = read;
+            return taken;
         }
+
+        Abort(Cause.ClientProtocol);
+        return -1;
     }
 
     /// <summary>Leaves what follows the request, if it was pipelined, as the beginning of the next.</summary>

@@ -152,7 +152,7 @@ sealed partial class HttpExchange
         removesChunks = response.Body == BodyKind.Chunked && request.IsHttp10;
 
         // An error before the whole request has come most often means that the rest is not wanted.
-        var isRefusal = isPumping && !pump!.IsCompleted && response.Status >= 400;
+        var isRefusal = isPumping && !isPumpDone && response.Status >= 400;
         keepAlive = request.KeepAlive && !connection.IsLast && response.Body != BodyKind.UntilClose && !removesChunks && !isRefusal;
         output = loop.Buffers.Rent();
         var length = WriteResponseHead(output, keepAlive, removesChunks);
@@ -251,7 +251,7 @@ sealed partial class HttpExchange
 
     async ValueTask<Step> FinishPumpAsync(Cause failure)
     {
-        if (!pump!.IsCompleted || failure != Cause.None)
+        if (!isPumpDone || failure != Cause.None)
         {
             // Answered before all was sent, or cut off: neither connection can be used again.
             upstream!.Socket.Close();
@@ -259,7 +259,7 @@ sealed partial class HttpExchange
             keepAlive = false;
         }
 
-        keepAlive &= await pump!;
+        keepAlive &= await PumpedAsync();
         var keeps = Close(failure);
         return failure == Cause.None && !keeps ? await CloseSlowlyAsync() : End(keeps);
     }
@@ -309,7 +309,7 @@ sealed partial class HttpExchange
         if (isPumping)
         {
             client.CancelRead(Native.Ecanceled);
-            await pump!;
+            await PumpedAsync();
         }
 
         ReleasePump();

@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using System.Threading.Tasks.Sources;
 
 namespace Weir.Proxy.Reactor;
 
@@ -30,7 +29,7 @@ public sealed unsafe class EventLoop : IDisposable
     readonly List<uint> generations = [];
     readonly Stack<int> freeSlots = [];
     readonly List<Action> afterTurn = [];
-    readonly Queue<TurnWaiter> turns = [];
+    readonly Queue<Signal> turns = [];
     readonly Thread thread;
     volatile bool isStopping;
     int isAwake;
@@ -88,7 +87,7 @@ public sealed unsafe class EventLoop : IDisposable
     /// Waits for a place in the queue of work that is too long to be done many times in one turn: <see cref="MaximumTurns"/> are given
     /// a turn.
     /// </summary>
-    internal ValueTask<int> TurnAsync(TurnWaiter waiter)
+    internal ValueTask<int> TurnAsync(Signal waiter)
     {
         turns.Enqueue(waiter);
         return waiter.Begin();
@@ -199,26 +198,4 @@ public sealed unsafe class EventLoop : IDisposable
             _ = Native.Read(loop.wakeup, (byte*)&value, sizeof(ulong));
         }
     }
-}
-
-/// <summary>Reusable: something that waits for its turn on a loop.</summary>
-class TurnWaiter : IValueTaskSource<int>
-{
-    ManualResetValueTaskSourceCore<int> core;
-
-    internal ValueTask<int> Begin()
-    {
-        core.Reset();
-        return new ValueTask<int>(this, core.Version);
-    }
-
-    internal void Complete() => core.SetResult(0);
-
-    public int GetResult(short token) => core.GetResult(token);
-
-    public ValueTaskSourceStatus GetStatus(short token) => core.GetStatus(token);
-
-    public void OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        core.OnCompleted(continuation, state, token, flags & ~ValueTaskSourceOnCompletedFlags.UseSchedulingContext);
 }

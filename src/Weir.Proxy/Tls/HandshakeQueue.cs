@@ -63,7 +63,7 @@ sealed class HandshakeQueue(EventLoop loop)
         }
     }
 
-    sealed class Handshake(AsyncSocket socket) : TurnWaiter
+    sealed class Handshake(AsyncSocket socket) : Signal
     {
         public AsyncSocket Socket => socket;
     }
