@@ -256,7 +256,7 @@ sealed class Load(EventLoop loop)
 }
 
 /// <summary>Waits until a time, to within a turn of the loop.</summary>
-sealed class Pause(EventLoop loop) : TurnWaiter
+sealed class Pause(EventLoop loop) : Signal
 {
     public async ValueTask UntilAsync(long ticks)
     {

@@ -12,8 +12,7 @@ namespace Weir.EndToEnd.Tests;
 /// <summary>The whole platform as its users meet it: the program, its API over HTTPS, real processes and proxies, an outside client.</summary>
 public sealed class ReleaseTests : IAsyncLifetime
 {
-    static readonly string Root = FindRoot();
-    static readonly string Program = Path.Combine(Root, "apps/Weir/bin/Release/net10.0/weir");
+    static readonly string Root = WeirProgram.Root;
     static readonly ObjectKey Podinfo = new("shop", "podinfo");
 
     readonly string data = Directory.CreateTempSubdirectory("weir-e2e-").FullName;
@@ -22,33 +21,9 @@ public sealed class ReleaseTests : IAsyncLifetime
     KubeClient client = null!;
     Task outside = Task.CompletedTask;
 
-    static string FindRoot()
-    {
-        var directory = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(directory!.FullName, "weir.slnx")))
-        {
-            directory = directory.Parent;
-        }
-
-        return directory.FullName;
-    }
-
     static ResourceKind Kind(string group, string kind) => KindCatalog.Default.Get(group, kind);
 
-    async Task<(int Code, string Output)> WeirAsync(params string[] arguments)
-    {
-        var start = new ProcessStartInfo(Program) { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in arguments.Concat(["--data", data]))
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        using var process = Process.Start(start)!;
-        var output = process.StandardOutput.ReadToEndAsync();
-        var error = process.StandardError.ReadToEndAsync();
-        await process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(60));
-        return (process.ExitCode, (await output + await error).Trim());
-    }
+    Task<(int Code, string Output)> WeirAsync(params string[] arguments) => WeirProgram.RunAsync([.. arguments, "--data", data]);
 
     async Task UpAsync()
     {

@@ -14,7 +14,7 @@ static class XdsCommand
             "serve",
             "Serve the xDS resources of a file to proxies, and again whenever the file changes.\n\nExample: weir xds serve config.yaml --socket /tmp/xds.sock &\n         weir-proxy router --xds unix:/tmp/xds.sock")
         { file, socket };
-        serve.SetAction((parsed, cancel) => ServeAsync(parsed.GetValue(file)!.FullName, parsed.GetValue(socket)!, cancel));
+        serve.SetAction((parsed, cancel) => ServeAsync(parsed.GetValue(file)!.FullName, Path.GetFullPath(parsed.GetValue(socket)!), cancel));
         return new Command("xds", "Configure proxies without a mesh, from files.") { serve };
     }
 
@@ -23,6 +23,7 @@ static class XdsCommand
         var source = new FileSnapshots(Console.Error.WriteLine);
         source.Load(await File.ReadAllTextAsync(file, cancel));
         await using var host = await XdsHost.StartAsync(socket, source, cancel);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancel, host.Lifetime.ApplicationStopping);
         Console.WriteLine($"serving {file} on {socket}");
         using var watcher = new FileSystemWatcher(Path.GetDirectoryName(file)!, Path.GetFileName(file));
         using var changed = new SemaphoreSlim(0);
@@ -34,10 +35,10 @@ static class XdsCommand
         {
             while (true)
             {
-                await changed.WaitAsync(cancel);
+                await changed.WaitAsync(ending.Token);
 
                 // Writing a file is several events; the last of them finds it whole.
-                while (await changed.WaitAsync(TimeSpan.FromMilliseconds(50), cancel))
+                while (await changed.WaitAsync(TimeSpan.FromMilliseconds(50), ending.Token))
                 {
                 }
 

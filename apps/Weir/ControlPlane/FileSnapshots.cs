@@ -50,16 +50,18 @@ sealed class FileSnapshots : ISnapshotSource
     public void Load(string text)
     {
         var resources = new List<(string, XdsResource)>();
-        foreach (var document in YamlReader.Parse(text))
+        var known = new HashSet<(string Type, string Name)>();
+        foreach (var list in Lists(text))
         {
-            if (document["resources"] is not JsonArray list)
-            {
-                throw new InvalidDataException("the file must have a list named \"resources\"");
-            }
-
             for (var i = 0; i < list.Count; i++)
             {
-                resources.Add(Read(list[i], $"resources[{i}]"));
+                var (type, resource) = Read(list[i], $"resources[{i}]");
+                if (!known.Add((type, resource.Name)))
+                {
+                    throw new InvalidDataException($"resources[{i}]: there is another of this type with the name \"{resource.Name}\"");
+                }
+
+                resources.Add((type, resource));
             }
         }
 
@@ -71,9 +73,24 @@ sealed class FileSnapshots : ISnapshotSource
         }
     }
 
+    static List<JsonArray> Lists(string text)
+    {
+        const string Missing = "the file must have a list named \"resources\"";
+        try
+        {
+            var documents = YamlReader.Parse(text);
+            return documents.Count == 0 ? throw new InvalidDataException(Missing)
+                : [.. documents.Select(d => d is JsonObject top && top["resources"] is JsonArray list ? list : throw new InvalidDataException(Missing))];
+        }
+        catch (YamlSyntaxException e)
+        {
+            throw new InvalidDataException(e.Message);
+        }
+    }
+
     static (string, XdsResource) Read(JsonNode? node, string path)
     {
-        var type = node is JsonObject o ? (string?)o["@type"] : null;
+        var type = node is JsonObject o ? o["@type"]?.ToString() : null;
         try
         {
             (string Name, IMessage Message)? read = type switch

@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -13,9 +15,13 @@ namespace Weir.App.ControlPlane;
 /// <summary>Serves xDS over gRPC on a Unix socket that only its owner can open.</summary>
 static class XdsHost
 {
+    /// <summary>The kernel's limit, less the NUL at the end.</summary>
+    const int MaximumPath = 107;
+
+    /// <exception cref="IOException">The path cannot be served on; the message says why.</exception>
     public static async Task<WebApplication> StartAsync(string socket, ISnapshotSource source, CancellationToken cancel)
     {
-        File.Delete(socket);
+        await MakeRoomAsync(socket, cancel);
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel =>
@@ -41,5 +47,32 @@ static class XdsHost
         await app.StartAsync(cancel);
         File.SetUnixFileMode(socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return app;
+    }
+
+    /// <summary>Removes what a server that has ended left behind, and nothing else.</summary>
+    static async Task MakeRoomAsync(string socket, CancellationToken cancel)
+    {
+        if (Encoding.UTF8.GetByteCount(socket) > MaximumPath)
+        {
+            throw new IOException($"{socket}: a socket's path has at most {MaximumPath} bytes");
+        }
+
+        if (new FileInfo(socket) is { Exists: true, Length: > 0 })
+        {
+            throw new IOException($"{socket} exists and is no socket");
+        }
+
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await probe.ConnectAsync(new UnixDomainSocketEndPoint(socket), cancel);
+        }
+        catch (SocketException)
+        {
+            File.Delete(socket);
+            return;
+        }
+
+        throw new IOException($"{socket} is in use by another server");
     }
 }

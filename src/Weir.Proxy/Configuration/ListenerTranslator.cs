@@ -36,14 +36,13 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
     {
         var owner = $"listener {listener.Name}";
         SocketAddressV4[] addresses = [.. listener.AdditionalAddresses.Select(a => a.Address).Prepend(listener.Address).Select(a => Common.Address(owner, a))];
-        var isInbound = listener.TrafficDirection == TrafficDirection.Inbound;
         if (listener.FilterChains.Count == 0 && listener.DefaultFilterChain is null)
         {
             throw new ConfigException($"{owner}: it has no filter chain");
         }
 
-        var chains = listener.FilterChains.Select((c, i) => Chain($"{owner}, filter chain {(c.Name.Length > 0 ? c.Name : $"[{i}]")}", c, isInbound, secrets)).ToList();
-        var otherwise = listener.DefaultFilterChain is { } last ? Chain($"{owner}, default_filter_chain", last, isInbound, secrets) : null;
+        var chains = listener.FilterChains.Select((c, i) => Chain($"{owner}, filter chain {(c.Name.Length > 0 ? c.Name : $"[{i}]")}", listener, c, secrets)).ToList();
+        var otherwise = listener.DefaultFilterChain is { } last ? Chain($"{owner}, default_filter_chain", listener, last, secrets) : null;
         var table = new FilterChainTable(chains, otherwise);
         var result = new ListenerConfiguration(listener.Name, addresses, table)
         {
@@ -94,7 +93,7 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
         }
     }
 
-    Listeners.FilterChain Chain(string owner, XdsFilterChain chain, bool isInbound, HashSet<string> secrets)
+    Listeners.FilterChain Chain(string owner, Listener listener, XdsFilterChain chain, HashSet<string> secrets)
     {
         if (chain.Filters.Count != 1)
         {
@@ -118,7 +117,7 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
         };
         var handshake = Common.Milliseconds(chain.TransportSocketConnectTimeout, DefaultHandshake);
         return new Listeners.FilterChain(
-            chain.Name, XxHash64.Hash(chain.ToByteArray()), Match(owner, chain.FilterChainMatch), tls, handshake == 0 ? DefaultHandshake : handshake, http, tcp, isInbound);
+            listener.Name, chain.Name, XxHash64.Hash(chain.ToByteArray()), Match(owner, chain.FilterChainMatch), tls, handshake == 0 ? DefaultHandshake : handshake, http, tcp, listener.TrafficDirection == TrafficDirection.Inbound);
     }
 
     static Listeners.FilterChainMatch Match(string owner, Envoy.Config.Listener.V3.FilterChainMatch? match) => match is null ? Listeners.FilterChainMatch.Any : new(

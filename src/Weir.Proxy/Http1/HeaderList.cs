@@ -34,7 +34,7 @@ public sealed class HeaderList
     /// <summary>As Envoy's default.</summary>
     public const int Maximum = 100;
 
-    Header[] items = new Header[32];
+    Header[] items = new Header[16];
 
     public int Count { get; private set; }
 

@@ -6,8 +6,6 @@ abstract class Connection
     internal Connection? NextConnection;
     internal Connection? PreviousConnection;
 
-    public abstract string ListenerName { get; }
-
     /// <summary>Null while it is being set up.</summary>
     public abstract FilterChain? Chain { get; }
 

@@ -16,8 +16,6 @@ sealed class ConnectionSetup(Worker worker, AsyncSocket socket, SocketAddressV4 
     /// <summary>What the PROXY protocol says instead of the socket.</summary>
     ProxyProtocolHeader told;
 
-    public override string ListenerName => listener.Name;
-
     public override FilterChain? Chain => null;
 
     public override void Begin() => _ = RunAsync();
@@ -82,7 +80,7 @@ sealed class ConnectionSetup(Worker worker, AsyncSocket socket, SocketAddressV4 
         }
 
         worker.Remove(this);
-        worker.Serve(socket, new Downstream(worker.NextConnectionId(), source, direct, destination, facts.ServerName, tls), listener.Name, chain);
+        worker.Serve(socket, new Downstream(worker.NextConnectionId(), source, direct, destination, facts.ServerName, tls), chain);
         return true;
     }
 

@@ -91,10 +91,11 @@ sealed record FilterChainMatch(
 }
 
 /// <summary>One way to serve connections: with or without TLS, as HTTP or as bytes.</summary>
+/// <param name="Listener">The name of the listener it is part of.</param>
 /// <param name="Identity">Of its configuration, but for secrets and routes, which change under it: a connection stays while it does.</param>
 /// <param name="Http">Exactly one of this and <paramref name="Tcp"/> is given.</param>
 sealed record FilterChain(
-    string Name, ulong Identity, FilterChainMatch Match, Tls.TlsServer? Tls, int HandshakeMilliseconds, HttpOptions? Http, TcpOptions? Tcp, bool IsInbound);
+    string Listener, string Name, ulong Identity, FilterChainMatch Match, Tls.TlsServer? Tls, int HandshakeMilliseconds, HttpOptions? Http, TcpOptions? Tcp, bool IsInbound);
 
 /// <summary>The filter chains of a listener, found by what is known of a connection. Immutable.</summary>
 sealed class FilterChainTable

@@ -15,14 +15,14 @@ sealed partial class HttpExchange
     static readonly byte[] Http11 = "HTTP/1.1"u8.ToArray();
 
     /// <summary>Headers of the answer that log lines ask for, by name: the buffer they came in is used again.</summary>
-    readonly Dictionary<byte[], byte[]> captured = [];
-    readonly byte[] traceText = new byte[32];
+    Dictionary<byte[], byte[]>? captured;
+    byte[]? traceText;
 
     ref readonly LogFacts ILogSubject.Facts => ref facts;
 
     Downstream ILogSubject.Downstream => connection.Downstream;
 
-    ReadOnlySpan<byte> ILogSubject.TraceId => trace.IsValid ? traceText.AsSpan(0, trace.FormatTraceId(traceText)) : default;
+    ReadOnlySpan<byte> ILogSubject.TraceId => trace.IsValid ? (traceText ??= new byte[32]).AsSpan(0, trace.FormatTraceId(traceText)) : default;
 
     ReadOnlySpan<byte> ILogSubject.RequestHeader(ReadOnlySpan<byte> name)
     {
@@ -41,7 +41,7 @@ sealed partial class HttpExchange
 
     ReadOnlySpan<byte> ILogSubject.ResponseHeader(ReadOnlySpan<byte> name)
     {
-        foreach (var (known, value) in captured)
+        foreach (var (known, value) in captured ?? [])
         {
             if (name.SequenceEqual(known))
             {
@@ -61,7 +61,7 @@ sealed partial class HttpExchange
                 ReadOnlySpan<byte> bytes = upstream!.Buffer.AsSpan(upstream.Start);
                 if (response.Headers.TryGet(bytes, name, out var value))
                 {
-                    captured[name] = value.Of(bytes).ToArray();
+                    (captured ??= [])[name] = value.Of(bytes).ToArray();
                 }
             }
 
@@ -159,6 +159,6 @@ sealed partial class HttpExchange
 
         var start = (facts.StartedAt - DateTimeOffset.UnixEpoch).Ticks * 100;
         var duration = (long)(Stopwatch.GetElapsedTime(facts.StartTicks, facts.EndTicks).TotalMilliseconds * 1e6);
-        worker.ExporterFor(tracing).Add(new Span(trace, connection.IsInbound, authority, start, start + duration, facts.Status is 0 or >= 500, tags));
+        worker.ExporterFor(tracing).Add(new Span(trace, connection.Chain.IsInbound, authority, start, start + duration, facts.Status is 0 or >= 500, tags));
     }
 }

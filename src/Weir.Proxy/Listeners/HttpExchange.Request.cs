@@ -321,7 +321,7 @@ sealed partial class HttpExchange
             return Cause.RequestHeadTooLarge;
         }
 
-        pumpStart = connection.Start + request.Length;
+        pumpStart = input.Start + request.Length;
         if (request.Body == BodyKind.None)
         {
             return Cause.None;

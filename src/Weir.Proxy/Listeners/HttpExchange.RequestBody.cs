@@ -22,9 +22,9 @@ sealed partial class HttpExchange
     /// <summary>Copies what has come of the body behind the head.</summary>
     int TakeBody(Span<byte> room)
     {
-        var available = Math.Min(connection.End - pumpStart, room.Length);
-        var taken = requestBody.Advance(connection.Buffer.AsSpan(pumpStart, available));
-        connection.Buffer.AsSpan(pumpStart, taken).CopyTo(room);
+        var available = Math.Min(input.End - pumpStart, room.Length);
+        var taken = requestBody.Advance(input.Buffer.AsSpan(pumpStart, available));
+        input.Buffer.AsSpan(pumpStart, taken).CopyTo(room);
         pumpStart += taken;
         facts.BytesReceived = taken;
         return taken;
@@ -52,7 +52,7 @@ sealed partial class HttpExchange
         if (!isPumpDone)
         {
             pumpEnds = new Signal();
-            await pumpEnds.Begin();
+            await pumpEnds.WaitAsync();
             pumpEnds = null;
         }
 
@@ -103,10 +103,10 @@ sealed partial class HttpExchange
             }
 
             // Whoever waits goes on at once, perhaps to the next body.
-            var next = pumpStarts!.Begin();
+            pumpStarts!.Reset();
             isPumpDone = true;
             pumpEnds?.Complete();
-            await next;
+            await pumpStarts.WaitAsync();
         }
     }
 
@@ -114,15 +114,15 @@ sealed partial class HttpExchange
     void TakePumpBuffer()
     {
         pumpBuffer = loop.Buffers.Rent();
-        pumpEnd = connection.End - pumpStart;
+        pumpEnd = input.End - pumpStart;
         if (pumpEnd > pumpBuffer.Length)
         {
             loop.Buffers.Return(pumpBuffer);
             pumpBuffer = GC.AllocateUninitializedArray<byte>(pumpEnd, pinned: true);
         }
 
-        connection.Buffer.AsSpan(pumpStart, pumpEnd).CopyTo(pumpBuffer);
-        connection.End = pumpStart;
+        input.Buffer.AsSpan(pumpStart, pumpEnd).CopyTo(pumpBuffer);
+        input.End = pumpStart;
         pumpStart = 0;
     }
 
@@ -144,14 +144,14 @@ sealed partial class HttpExchange
     {
         if (!isPumping)
         {
-            connection.Start = request.Body == BodyKind.None ? connection.Start + request.Length : pumpStart;
+            input.Start = request.Body == BodyKind.None ? input.Start + request.Length : pumpStart;
             return;
         }
 
-        loop.Buffers.Return(connection.Buffer!);
-        connection.Buffer = pumpBuffer;
-        connection.Start = pumpStart;
-        connection.End = pumpEnd;
+        loop.Buffers.Return(input.Buffer!);
+        input.Buffer = pumpBuffer;
+        input.Start = pumpStart;
+        input.End = pumpEnd;
         pumpBuffer = null;
     }
 

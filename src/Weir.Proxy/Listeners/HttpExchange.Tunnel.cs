@@ -19,10 +19,10 @@ sealed partial class HttpExchange
         ReleaseOutput();
 
         // What came behind the heads belongs to the new protocol already.
-        var early = connection.End - connection.Start - request.Length;
+        var early = input.End - input.Start - request.Length;
         if (sent < 0
             || (link.End > link.Start && await client.WriteAsync(link.Buffer.AsMemory(link.Start, link.End - link.Start), IdleMilliseconds) < 0)
-            || (early > 0 && await link.Socket.WriteAsync(connection.Buffer.AsMemory(connection.Start + request.Length, early), IdleMilliseconds) < 0))
+            || (early > 0 && await link.Socket.WriteAsync(input.Buffer.AsMemory(input.Start + request.Length, early), IdleMilliseconds) < 0))
         {
             Record(response.Status, ResponseFlag.DC);
             LeaveUpstream(keeps: false);
@@ -66,9 +66,9 @@ sealed partial class HttpExchange
 
         facts.UpstreamAddress = endpoint!.Address;
         facts.RequestDoneTicks = facts.ResponseStartTicks = Stopwatch.GetTimestamp();
-        var early = connection.End - connection.Start - request.Length;
+        var early = input.End - input.Start - request.Length;
         if (await client.WriteAsync(Established, IdleMilliseconds) < 0
-            || (early > 0 && await upstream!.Socket.WriteAsync(connection.Buffer.AsMemory(connection.Start + request.Length, early), IdleMilliseconds) < 0))
+            || (early > 0 && await upstream!.Socket.WriteAsync(input.Buffer.AsMemory(input.Start + request.Length, early), IdleMilliseconds) < 0))
         {
             Record(200, ResponseFlag.DC);
             LeaveUpstream(keeps: false);

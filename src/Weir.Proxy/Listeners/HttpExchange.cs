@@ -32,7 +32,7 @@ enum Step
 /// One request and its answer. Reused from request to request; awaits resume inline on the loop, and in steady state nothing is
 /// allocated. This part decides what a request is answered by; the others send it to an upstream, relay the answer, and log it.
 /// </summary>
-sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, ILogSubject
+sealed partial class HttpExchange(Worker worker, RequestReader input) : TimerEntry, IIdleObserver, ILogSubject
 {
     static readonly byte[] ConnectUnsupported = "CONNECT is not supported by this listener"u8.ToArray();
 
@@ -61,8 +61,8 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
     bool givesCookie;
     LogFacts facts;
 
-    /// <summary>The connection's buffer from where the request begins.</summary>
-    Span<byte> Head => connection.Buffer.AsSpan(connection.Start);
+    /// <summary>The reader's buffer from where the request begins.</summary>
+    Span<byte> Head => input.Buffer.AsSpan(input.Start);
 
     public void Attach(HttpConnection owner)
     {
@@ -149,7 +149,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         hasUpgrade = isPathRedirect = givesCookie = isPumping = false;
         hash = null;
         trace = default;
-        captured.Clear();
+        captured?.Clear();
     }
 
     /// <summary>In place: a path never grows by it.</summary>
@@ -246,7 +246,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         {
             if (policy is { Source: HashSource.Cookie, CookieSeconds: not null } && policy.FindCookie(request, Head).IsEmpty)
             {
-                worker.RequestIds.Next(cookieValue);
+                worker.RequestIds.Next(cookieValue ??= new byte[36]);
                 hash = XxHash64.Hash(cookieValue);
                 givesCookie = true;
                 return;
@@ -254,7 +254,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         }
     }
 
-    readonly byte[] cookieValue = new byte[36];
+    byte[]? cookieValue;
 
     Step Refuse(ParseError error)
     {
@@ -328,7 +328,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
                 await LingerAsync();
             }
 
-            connection.Start += request.Length + bodyLength;
+            input.Start += request.Length + bodyLength;
             return End(keepAlive && sent >= 0);
         }
         finally
@@ -347,7 +347,7 @@ sealed partial class HttpExchange(Worker worker) : TimerEntry, IIdleObserver, IL
         }
 
         var reader = new BodyReader(request.Body, request.ContentLength);
-        length = reader.Advance(connection.Buffer.AsSpan(connection.Start + request.Length, connection.End - connection.Start - request.Length));
+        length = reader.Advance(input.Buffer.AsSpan(input.Start + request.Length, input.End - input.Start - request.Length));
         return reader is { IsDone: true, IsBroken: false };
     }
 

@@ -131,7 +131,7 @@ public sealed class ProxyEngine
     {
         if (address is { } given)
         {
-            var chain = new FilterChain(name, 0, FilterChainMatch.Any, null, 0, new HttpOptions { Pages = pages, MaximumHeadBytes = 16 * 1024, StreamIdleMilliseconds = 60_000 }, null, true);
+            var chain = new FilterChain(name, name, 0, FilterChainMatch.Any, null, 0, new HttpOptions { Pages = pages, MaximumHeadBytes = 16 * 1024, StreamIdleMilliseconds = 60_000 }, null, true);
             own[name] = new ListenerConfiguration(name, [given], new FilterChainTable([chain], null)) { IsStatus = true };
         }
     }
@@ -203,7 +203,7 @@ public sealed class ProxyEngine
         if (before.Values.Any(l => !next.TryGetValue(l.Name, out var now) || !ReferenceEquals(now.Chains, l.Chains)))
         {
             Array.ForEach(workers, w => w.Loop.Post(() => w.RetireWhere(c => c.Chain is { } chain
-                && (!next.TryGetValue(c.ListenerName, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity)))));
+                && (!next.TryGetValue(chain.Listener, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity)))));
         }
 
         return null;

@@ -8,13 +8,11 @@ using Weir.Proxy.Upstream;
 namespace Weir.Proxy.Listeners;
 
 /// <summary>A session of bytes between a client and an endpoint.</summary>
-sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstream, string listenerName, FilterChain chain, TcpOptions options)
+sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstream, FilterChain chain, TcpOptions options)
     : Connection, ILogSubject
 {
     UpstreamConnection? upstream;
     LogFacts facts;
-
-    public override string ListenerName => listenerName;
 
     public override FilterChain Chain => chain;
 

@@ -11,11 +11,13 @@ namespace Weir.Proxy.Listeners;
 /// <summary>What one loop works with: its connections, its balancer, its pools. Nothing of it is shared with another loop.</summary>
 sealed class Worker
 {
-    const int MaximumSpareExchanges = 256;
+    /// <summary>How long what is kept for use may lie unused.</summary>
+    const int TrimMilliseconds = 10_000;
+
 
     readonly LinkedConnections connections = new();
     readonly Dictionary<SocketAddressV4, (string Listener, List<ListeningSocket> Sockets)> listening = [];
-    readonly Stack<HttpExchange> spareExchanges = [];
+    readonly Spares<HttpSession> spareSessions = new(2048);
     readonly Dictionary<TracingOptions, SpanExporter> exporters = [];
     readonly int maximumConnections;
     ulong nextConnection;
@@ -29,6 +31,7 @@ sealed class Worker
         Handshakes = new HandshakeQueue(loop);
         Connector = new UpstreamConnector(loop, Handshakes);
         RequestIds = new RequestIdSource(seed);
+        new Trimming(this).OnDue();
     }
 
     public EventLoop Loop { get; }
@@ -100,20 +103,10 @@ sealed class Worker
     public UpstreamHost HostOf(Endpoint endpoint, Cluster cluster) =>
         endpoint.State.ByLoop[Loop.Index] ??= new UpstreamHost(Loop, endpoint.Address, cluster.Loads[Loop.Index]);
 
-    public HttpExchange RentExchange(HttpConnection connection)
-    {
-        var exchange = spareExchanges.TryPop(out var spare) ? spare : new HttpExchange(this);
-        exchange.Attach(connection);
-        return exchange;
-    }
+    public HttpSession RentSession() => spareSessions.TryTake() ?? new HttpSession(this);
 
-    public void ReturnExchange(HttpExchange exchange)
-    {
-        if (spareExchanges.Count < MaximumSpareExchanges)
-        {
-            spareExchanges.Push(exchange);
-        }
-    }
+    /// <returns>Whether it will be used again.</returns>
+    public bool Return(HttpSession session) => spareSessions.TryPut(session);
 
     public SpanExporter ExporterFor(TracingOptions options)
     {
@@ -126,13 +119,23 @@ sealed class Worker
     }
 
     /// <summary>Starts serving a connection whose filter chain is known.</summary>
-    public void Serve(AsyncSocket socket, Downstream downstream, string listener, FilterChain chain)
+    public void Serve(AsyncSocket socket, Downstream downstream, FilterChain chain)
     {
         Connection connection = chain.Http is not null
-            ? new HttpConnection(this, socket, downstream, listener, chain)
-            : new TcpConnection(this, socket, downstream, listener, chain, chain.Tcp!);
+            ? new HttpConnection(this, socket, downstream, chain)
+            : new TcpConnection(this, socket, downstream, chain, chain.Tcp!);
         Add(connection);
         connection.Begin();
+    }
+
+    sealed class Trimming(Worker worker) : TimerEntry
+    {
+        public override void OnDue()
+        {
+            worker.spareSessions.Trim();
+            worker.Loop.Buffers.Trim();
+            worker.Loop.Timers.Set(this, worker.Loop.Now + TrimMilliseconds);
+        }
     }
 
     public ulong NextConnectionId() => ++nextConnection;
@@ -155,7 +158,7 @@ sealed class Worker
         var socket = AsyncSocket.Accepted(Loop, fd);
         if (listener.Chains.Only is { Tls: null } chain && !listener.InspectsProxyProtocol)
         {
-            Serve(socket, new Downstream(NextConnectionId(), peer, peer, local, "", null), listenerName, chain);
+            Serve(socket, new Downstream(NextConnectionId(), peer, peer, local, "", null), chain);
             return;
         }
 

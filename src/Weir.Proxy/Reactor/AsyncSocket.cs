@@ -138,6 +138,23 @@ sealed unsafe class AsyncSocket : IoHandle, IValueTaskSource<int>
     public ValueTask<int> WaitReadableAsync(int timeoutMilliseconds) =>
         isReadable || isPeerDone ? new ValueTask<int>(1) : WaitForEventAsync(timeoutMilliseconds);
 
+    /// <summary>Reading would not wait.</summary>
+    public bool IsReadyToRead => isReadable || isPeerDone || fd < 0;
+
+    /// <summary>
+    /// As <see cref="WaitReadableAsync"/>, for those that are many and wait long: tells by a call, after which <see cref="WaitResult"/>
+    /// says how it ended. Not while <see cref="IsReadyToRead"/>.
+    /// </summary>
+    public void WhenReadable(int timeoutMilliseconds, Action<object?> tell, object state)
+    {
+        waitsForReadable = true;
+        PrepareRead(timeoutMilliseconds);
+        (readContinuation, readState) = (tell, state);
+    }
+
+    /// <summary>1, or a negative errno.</summary>
+    public int WaitResult => readResult;
+
     /// <summary>Waits for the next event even if there are bytes that have been looked at but not taken.</summary>
     public ValueTask<int> WaitForMoreAsync(int timeoutMilliseconds) =>
         isPeerDone ? new ValueTask<int>(1) : WaitForEventAsync(timeoutMilliseconds);
@@ -383,14 +400,18 @@ sealed unsafe class AsyncSocket : IoHandle, IValueTaskSource<int>
 
     ValueTask<int> BeginRead(int timeoutMilliseconds)
     {
+        PrepareRead(timeoutMilliseconds);
+        return new ValueTask<int>(this, readVersion);
+    }
+
+    void PrepareRead(int timeoutMilliseconds)
+    {
         isReading = true;
         readVersion++;
         if (timeoutMilliseconds > 0)
         {
             loop.Timers.Set(this, loop.Now + timeoutMilliseconds);
         }
-
-        return new ValueTask<int>(this, readVersion);
     }
 
     /// <summary>Runs the code that waits, at once, on the loop.</summary>

@@ -10,15 +10,15 @@ public sealed class BufferPool
     public const int BufferSize = 16 * 1024;
     public const int LargeSize = 128 * 1024;
 
-    readonly Shelf small = new(SmallSize, 256);
-    readonly Shelf medium = new(BufferSize, 64);
-    readonly Shelf large = new(LargeSize, 4);
+    readonly Spares<byte[]> small = new(2048);
+    readonly Spares<byte[]> medium = new(64);
+    readonly Spares<byte[]> large = new(4);
 
-    public byte[] Rent() => medium.Take();
+    public byte[] Rent() => medium.TryTake() ?? Allocate(BufferSize);
 
-    public byte[] RentSmall() => small.Take();
+    public byte[] RentSmall() => small.TryTake() ?? Allocate(SmallSize);
 
-    public byte[] RentLarge() => large.Take();
+    public byte[] RentLarge() => large.TryTake() ?? Allocate(LargeSize);
 
     public void Return(byte[] buffer)
     {
@@ -26,47 +26,24 @@ public sealed class BufferPool
         switch (buffer.Length)
         {
             case SmallSize:
-                small.Put(buffer);
+                small.TryPut(buffer);
                 break;
             case BufferSize:
-                medium.Put(buffer);
+                medium.TryPut(buffer);
                 break;
             case LargeSize:
-                large.Put(buffer);
+                large.TryPut(buffer);
                 break;
         }
     }
 
-    sealed class Shelf(int size, int most)
+    /// <summary>Lets go of what has lain unused since the last time.</summary>
+    public void Trim()
     {
-        readonly Slot[] free = new Slot[most];
-        int count;
-
-        /// <summary>Spares the type check that storing into an array of arrays costs.</summary>
-        struct Slot
-        {
-            public byte[]? Buffer;
-        }
-
-        public byte[] Take()
-        {
-            if (count == 0)
-            {
-                return GC.AllocateUninitializedArray<byte>(size, pinned: true);
-            }
-
-            ref var slot = ref free[--count];
-            var buffer = slot.Buffer!;
-            slot.Buffer = null;
-            return buffer;
-        }
-
-        public void Put(byte[] buffer)
-        {
-            if (count < free.Length)
-            {
-                free[count++].Buffer = buffer;
-            }
-        }
+        small.Trim();
+        medium.Trim();
+        large.Trim();
     }
+
+    static byte[] Allocate(int size) => GC.AllocateUninitializedArray<byte>(size, pinned: true);
 }

@@ -89,8 +89,9 @@ public sealed unsafe class EventLoop : IDisposable
     /// </summary>
     internal ValueTask<int> TurnAsync(Signal waiter)
     {
+        waiter.Reset();
         turns.Enqueue(waiter);
-        return waiter.Begin();
+        return waiter.WaitAsync();
     }
 
     internal void Register(int fd, IoHandle handle, uint interest)

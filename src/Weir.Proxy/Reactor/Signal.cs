@@ -10,12 +10,10 @@ class Signal : IValueTaskSource<int>
 {
     ManualResetValueTaskSourceCore<int> core;
 
-    /// <summary>From here on it may be completed, once.</summary>
-    public ValueTask<int> Begin()
-    {
-        core.Reset();
-        return new ValueTask<int>(this, core.Version);
-    }
+    /// <summary>From here on it may be completed, once, before or after somebody waits.</summary>
+    public void Reset() => core.Reset();
+
+    public ValueTask<int> WaitAsync() => new(this, core.Version);
 
     public void Complete() => core.SetResult(0);
 
