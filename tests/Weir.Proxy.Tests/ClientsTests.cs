@@ -22,12 +22,23 @@ public class ClientsTests
 {
     const int Large = 3_000_000;
 
-    /// <summary>Answers /large with much, and a POST with how much came; kept open.</summary>
-    static int Server(ProxyHarness proxy) => proxy.Upstream(async stream =>
+    /// <summary>Answers /large with much, and a POST with how much came, and speaks WebSocket; kept open.</summary>
+    static int Server(ProxyHarness proxy, string page = "", TaskCompletionSource<string>? told = null) => proxy.Upstream(async stream =>
     {
         string head;
         while ((head = await ReadHeadAsync(stream)).Length > 0)
         {
+            if (head.StartsWith("GET /socket", StringComparison.Ordinal))
+            {
+                await EchoWebSocketAsync(stream, head);
+                return;
+            }
+
+            if (head.StartsWith("GET /told?", StringComparison.Ordinal))
+            {
+                told!.TrySetResult(Uri.UnescapeDataString(head.Split(' ')[1][6..]));
+            }
+
             long received = 0;
             if (head.Split("\r\n").FirstOrDefault(l => l.StartsWith("content-length:", StringComparison.OrdinalIgnoreCase)) is { } length)
             {
@@ -41,16 +52,17 @@ public class ClientsTests
             }
 
             await WriteAsync(stream, head.StartsWith("GET /large", StringComparison.Ordinal) ? $"HTTP/1.1 200 OK\r\nContent-Length: {Large}\r\n\r\n{new string('x', Large)}"
+                : head.StartsWith("GET /page ", StringComparison.Ordinal) ? $"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {page.Length}\r\n\r\n{page}"
                 : head.StartsWith("GET /chunks", StringComparison.Ordinal) ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nchunk \r\n4\r\nwise\r\n0\r\n\r\n"
                 : $"HTTP/1.1 200 OK\r\nContent-Length: {received.ToString(System.Globalization.CultureInfo.InvariantCulture).Length}\r\n\r\n{received}");
         }
     });
 
-    static async Task<ProxyHarness> StartAsync()
+    static async Task<ProxyHarness> StartAsync(string page = "", TaskCompletionSource<string>? told = null)
     {
         var proxy = new ProxyHarness();
-        Assert.Null(proxy.Clusters(("c", [Server(proxy)])));
-        Assert.Null(proxy.Routes(To("c")));
+        Assert.Null(proxy.Clusters(("c", [Server(proxy, page, told)])));
+        Assert.Null(proxy.Routes(AllowWebSockets, To("c")));
         await Task.CompletedTask;
         return proxy;
     }
@@ -110,6 +122,63 @@ public class ClientsTests
               process.exit(0);
             })().catch(e => { console.error(e); process.exit(1); });
             """));
+    }
+
+    [ToolFact("chromium")]
+    public async Task Chromium()
+    {
+        var told = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var proxy = await StartAsync($$"""
+            <script>
+            (async () => {
+              const text = async (path, options) => (await fetch(path, options)).text();
+              const parallel = await Promise.all([...Array(40).keys()].map(i => text("/post", { method: "POST", body: "y".repeat(i) })));
+              const socket = new WebSocket(`ws://${location.host}/socket`);
+              const echo = new Promise((yes, no) => { socket.onmessage = m => yes(m.data.length); socket.onerror = no; });
+              await new Promise((yes, no) => { socket.onopen = yes; socket.onclose = no; });
+              socket.send("z".repeat(100000));
+              return [await text("/chunks"), (await text("/large")).length, await text("/post", { method: "POST", body: "x".repeat({{Large}}) }),
+                parallel.every((answer, i) => answer === String(i)), await echo].join(" ");
+            })().catch(e => "failed: " + e).then(result => fetch("/told?" + encodeURIComponent(result)));
+            </script>
+            """.Replace("\r", "", StringComparison.Ordinal), told);
+        var profile = Directory.CreateTempSubdirectory("weir-browser");
+        using var browser = Process.Start(new ProcessStartInfo(
+            "chromium", ["--headless", "--no-sandbox", "--disable-gpu", $"--user-data-dir={profile.FullName}", $"http://127.0.0.1:{proxy.Port}/page"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        _ = browser.StandardError.ReadToEndAsync();
+        try
+        {
+            Assert.Equal($"chunk wise {Large} {Large} true 100000", await told.Task.WaitAsync(TimeSpan.FromSeconds(60)));
+        }
+        finally
+        {
+            browser.Kill(entireProcessTree: true);
+            await browser.WaitForExitAsync();
+            profile.Delete(recursive: true);
+        }
+    }
+
+    [ToolFact("wrk")]
+    public async Task Wrk()
+    {
+        await using var proxy = await StartAsync();
+
+        var output = await RunAsync("wrk", "-t1", "-c32", "-d1s", $"http://127.0.0.1:{proxy.Port}/chunks");
+
+        Assert.Matches("[1-9][0-9]* requests in ", output);
+        Assert.DoesNotContain("Socket errors", output);
+        Assert.DoesNotContain("Non-2xx", output);
+    }
+
+    [ToolFact("hey")]
+    public async Task Hey()
+    {
+        await using var proxy = await StartAsync();
+
+        var output = await RunAsync("hey", "-n", "2000", "-c", "20", "-m", "POST", "-d", "hello", $"http://127.0.0.1:{proxy.Port}/post");
+
+        Assert.Contains("[200]\t2000 responses", output);
+        Assert.DoesNotContain("Error distribution", output);
     }
 
     [Fact]

@@ -8,32 +8,12 @@ namespace Weir.Proxy.Tests;
 
 public class UpgradeTests
 {
-    static void AllowWebSockets(HttpConnectionManager manager) =>
-        manager.UpgradeConfigs.Add(new HttpConnectionManager.Types.UpgradeConfig { UpgradeType = "websocket" });
-
     /// <summary>A WebSocket server that answers each message with itself.</summary>
     static int EchoServer(ProxyHarness proxy, List<string>? heads = null) => proxy.Upstream(async stream =>
     {
         var head = await ReadHeadAsync(stream);
         heads?.Add(head);
-        var key = head.Split("\r\n").Single(l => l.StartsWith("Sec-WebSocket-Key:", StringComparison.OrdinalIgnoreCase)).Split(' ')[1];
-#pragma warning disable CA5350 // RFC 6455 section 4.2.2 asks for SHA-1; nothing is kept secret by it.
-        var accept = Convert.ToBase64String(System.Security.Cryptography.SHA1.HashData(Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
-#pragma warning restore CA5350
-        await WriteAsync(stream, $"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n");
-        using var socket = WebSocket.CreateFromStream(stream, new WebSocketCreationOptions { IsServer = true });
-        var buffer = new byte[100_000];
-        while (true)
-        {
-            var message = await socket.ReceiveAsync(buffer.AsMemory(), CancellationToken.None);
-            if (message.MessageType == WebSocketMessageType.Close)
-            {
-                await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, "", CancellationToken.None);
-                return;
-            }
-
-            await socket.SendAsync(buffer.AsMemory(0, message.Count), message.MessageType, message.EndOfMessage, CancellationToken.None);
-        }
+        await EchoWebSocketAsync(stream, head);
     });
 
     [Fact]
