@@ -50,7 +50,7 @@ catch (IOException e)
     return 1;
 }
 
-log.Info($"{options.Identity.Id} started, control plane {options.ControlPlane}");
+log.Info($"{options.Identity.Id} started, control plane {(options.ControlPlaneSocket is { } unix ? $"unix:{unix}" : options.ControlPlane)}");
 var handover = Task.CompletedTask;
 void TakeOver()
 {
@@ -100,6 +100,11 @@ async Task<Stream> ConnectAsync(CancellationToken cancel)
             ? socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancel)
             : socket.ConnectAsync(options.ControlPlane.Host, options.ControlPlane.Port, cancel));
         return new NetworkStream(socket, ownsSocket: true);
+    }
+    catch (SocketException) when (options.ControlPlaneSocket is { } path && !File.Exists(path))
+    {
+        socket.Dispose();
+        throw new IOException($"there is no socket {path}");
     }
     catch
     {

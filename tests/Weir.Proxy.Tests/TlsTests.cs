@@ -154,6 +154,45 @@ public sealed class TlsTests : IDisposable
     }
 
     [Fact]
+    public async Task A_peer_that_was_trusted_before_is_asked_again_when_trust_changes()
+    {
+        await using var proxy = new ProxyHarness();
+        using var strangers = new TestCertificates();
+        proxy.Clusters(("c", [proxy.Answering(Ok)]));
+        var context = Context(certificates.Issue(Server, "a.example"));
+        context.RequireClientCertificate = true;
+        var shown = certificates.Issue(Client);
+        async Task<bool> IsAdmittedAsync(X509Certificate2 certificate)
+        {
+            try
+            {
+                await using var stream = await HandshakeAsync(proxy, o => o.ClientCertificates = [certificate]);
+                return (await AskAsync(stream)).StartsWith("HTTP/1.1 200", StringComparison.Ordinal);
+            }
+            catch (Exception e) when (e is IOException or AuthenticationException)
+            {
+                return false;
+            }
+        }
+
+        context.CommonTlsContext.ValidationContext = certificates.Trust(Client);
+        Assert.Null(ListenTls(proxy, context));
+        Assert.True(await IsAdmittedAsync(shown));
+        Assert.True(await IsAdmittedAsync(shown));
+
+        // Of the same name, from an authority of the same name.
+        Assert.False(await IsAdmittedAsync(strangers.Issue(Client)));
+
+        context.CommonTlsContext.ValidationContext = certificates.Trust("spiffe://test/ns/a/sa/other");
+        Assert.Null(ListenTls(proxy, context));
+        Assert.False(await IsAdmittedAsync(shown));
+
+        context.CommonTlsContext.ValidationContext = strangers.Trust(Client);
+        Assert.Null(ListenTls(proxy, context));
+        Assert.False(await IsAdmittedAsync(shown));
+    }
+
+    [Fact]
     public async Task Mutual_tls_admits_those_it_should_and_counts_their_identity()
     {
         await using var proxy = new ProxyHarness();

@@ -246,8 +246,11 @@ sealed partial class HttpExchange
         }
 
         var keeps = Close(failure);
-        return failure == Cause.None && !keeps ? Later(CloseSlowlyAsync()) : End(keeps);
+        return failure != Cause.None || keeps || IsClientDone ? End(keeps) : Later(CloseSlowlyAsync());
     }
+
+    /// <summary>The client has said that this request is its last, and nothing speaks against it: closing can take nothing from it.</summary>
+    bool IsClientDone => !request.KeepAlive && input.Start == input.End && !client.IsReadyToRead;
 
     async ValueTask<Step> FinishPumpAsync(Cause failure)
     {

@@ -121,11 +121,14 @@ static unsafe partial class OpenSsl
     [LibraryImport(Crypto, EntryPoint = "X509_verify_cert")] public static partial int VerifyCertificate(nint storeContext);
     [LibraryImport(Crypto, EntryPoint = "X509_verify_cert_error_string")] public static partial nint VerifyErrorString(nint error);
     [LibraryImport(Crypto, EntryPoint = "X509_STORE_CTX_get0_cert")] public static partial nint StoreContextGetCertificate(nint storeContext);
+    [LibraryImport(Crypto, EntryPoint = "X509_STORE_CTX_get0_untrusted")] public static partial nint StoreContextGetUntrusted(nint storeContext);
+    [LibraryImport(Crypto, EntryPoint = "X509_STORE_CTX_get0_chain")] public static partial nint StoreContextGetChain(nint storeContext);
     [LibraryImport(Crypto, EntryPoint = "X509_STORE_CTX_set_error")] public static partial void StoreContextSetError(nint storeContext, int error);
     [LibraryImport(Crypto, EntryPoint = "X509_get_ext_d2i")] public static partial nint GetExtension(nint certificate, int nid, nint critical, nint index);
     [LibraryImport(Crypto, EntryPoint = "X509_get_subject_name")] public static partial nint GetSubject(nint certificate);
     [LibraryImport(Crypto, EntryPoint = "X509_NAME_oneline")] public static partial nint NameOneLine(nint name, byte* buffer, int size);
     [LibraryImport(Crypto, EntryPoint = "X509_get0_notAfter")] public static partial nint GetNotAfter(nint certificate);
+    [LibraryImport(Crypto, EntryPoint = "ASN1_TIME_diff")] public static partial int TimeDifference(int* days, int* seconds, nint from, nint to);
     [LibraryImport(Crypto, EntryPoint = "i2d_X509")] public static partial int EncodeCertificate(nint certificate, byte** target);
     [LibraryImport(Crypto, EntryPoint = "X509_get_X509_PUBKEY")] public static partial nint GetPublicKey(nint certificate);
     [LibraryImport(Crypto, EntryPoint = "i2d_X509_PUBKEY")] public static partial int EncodePublicKey(nint key, byte** target);

@@ -33,6 +33,7 @@ sealed unsafe class TlsContext
 
     readonly Validation? validation;
     readonly byte[] alpn;
+    readonly VerifiedChains verified = new();
     GCHandle self;
 
     TlsContext(nint handle, Validation? validation, byte[] alpn)
@@ -301,18 +302,84 @@ sealed unsafe class TlsContext
             return 0;
         }
 
+        // Whether a list of revoked certificates is still in date is known to OpenSSL alone.
+        var length = validation.RevocationLists.Length == 0 ? LengthOf(storeContext) : MaximumRemembered + 1;
+        Span<byte> chain = stackalloc byte[length <= MaximumRemembered ? length : 0];
+        if (chain.Length > 0)
+        {
+            Encode(storeContext, chain);
+            if (context.verified.Contains(chain, Environment.TickCount64))
+            {
+                return 1;
+            }
+        }
+
         if (!validation.AcceptsUntrusted && OpenSsl.VerifyCertificate(storeContext) != 1)
         {
             return 0;
         }
 
-        if (validation.Mismatch(OpenSsl.StoreContextGetCertificate(storeContext)) is not { } mismatch)
+        if (validation.Mismatch(OpenSsl.StoreContextGetCertificate(storeContext)) is { } mismatch)
         {
-            return 1;
+            context.LastMismatch = mismatch;
+            OpenSsl.StoreContextSetError(storeContext, OpenSsl.ErrorApplicationVerification);
+            return 0;
         }
 
-        context.LastMismatch = mismatch;
-        OpenSsl.StoreContextSetError(storeContext, OpenSsl.ErrorApplicationVerification);
-        return 0;
+        if (chain.Length > 0 && MillisecondsLeft(storeContext) is > 0 and var left)
+        {
+            context.verified.Add(chain, Environment.TickCount64, left);
+        }
+
+        return 1;
+    }
+
+    /// <summary>Bytes of a chain; a longer one is verified each time.</summary>
+    const int MaximumRemembered = 8 * 1024;
+
+    static int LengthOf(nint storeContext)
+    {
+        var sent = OpenSsl.StoreContextGetUntrusted(storeContext);
+        var length = OpenSsl.EncodeCertificate(OpenSsl.StoreContextGetCertificate(storeContext), null);
+        for (var i = 0; i < OpenSsl.StackCount(sent); i++)
+        {
+            length += OpenSsl.EncodeCertificate(OpenSsl.StackItem(sent, i), null);
+        }
+
+        return length;
+    }
+
+    /// <summary>The certificate that is asked about, then all that the peer sent.</summary>
+    static void Encode(nint storeContext, Span<byte> target)
+    {
+        var sent = OpenSsl.StoreContextGetUntrusted(storeContext);
+        fixed (byte* start = target)
+        {
+            var at = start;
+            _ = OpenSsl.EncodeCertificate(OpenSsl.StoreContextGetCertificate(storeContext), &at);
+            for (var i = 0; i < OpenSsl.StackCount(sent); i++)
+            {
+                _ = OpenSsl.EncodeCertificate(OpenSsl.StackItem(sent, i), &at);
+            }
+        }
+    }
+
+    /// <summary>Until the first certificate of the chain that was found ends; 0 when there is none.</summary>
+    static long MillisecondsLeft(nint storeContext)
+    {
+        var chain = OpenSsl.StoreContextGetChain(storeContext);
+        var least = long.MaxValue;
+        for (var i = 0; i < OpenSsl.StackCount(chain); i++)
+        {
+            int days, seconds;
+            if (OpenSsl.TimeDifference(&days, &seconds, 0, OpenSsl.GetNotAfter(OpenSsl.StackItem(chain, i))) != 1)
+            {
+                return 0;
+            }
+
+            least = Math.Min(least, ((days * 86_400L) + seconds) * 1000);
+        }
+
+        return least == long.MaxValue ? 0 : least;
     }
 }
