@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 
@@ -77,7 +78,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
         }
         else
         {
-            client.WhenReadable(Options.ConnectionIdleMilliseconds, static connection => ((HttpConnection)connection!).OnReadable(), this);
+            client.WhenReadable(Options.ConnectionIdleMilliseconds, static connection => Unsafe.As<HttpConnection>(connection!).OnReadable(), this);
         }
     }
 

@@ -18,6 +18,7 @@ sealed partial class HttpExchange
     bool isBodySent;
     Signal? pumpStarts;
     Signal? pumpEnds;
+    FairShare? pumpShare;
 
     /// <summary>Copies what has come of the body behind the head.</summary>
     int TakeBody(Span<byte> room)
@@ -38,6 +39,7 @@ sealed partial class HttpExchange
         if (pumpStarts is null)
         {
             pumpStarts = new Signal();
+            pumpShare = new FairShare(loop);
             _ = PumpBodiesAsync();
         }
         else
@@ -70,6 +72,7 @@ sealed partial class HttpExchange
                 var socket = upstream!.Socket;
                 while (NextPiece() is var taken and >= 0)
                 {
+                    await pumpShare!.TakeAsync();
                     if (taken > 0 && await socket.WriteAsync(pumpBuffer.AsMemory(pumpStart, taken), IdleMilliseconds) < 0)
                     {
                         // The upstream wants no more; its answer may say why.

@@ -13,12 +13,14 @@ sealed class HttpSession
     readonly RequestReader input;
     readonly HttpExchange exchange;
     readonly Signal starts = new();
+    readonly FairShare share;
     HttpConnection connection = null!;
     bool isRunning;
 
     public HttpSession(Worker worker)
     {
         this.worker = worker;
+        share = new FairShare(worker.Loop);
         input = new RequestReader(worker.Loop);
         exchange = new HttpExchange(worker, input);
     }
@@ -49,6 +51,7 @@ sealed class HttpSession
             {
                 do
                 {
+                    await share.TakeAsync();
                     var length = await input.ReadHeadAsync();
                     if (length == 0)
                     {
@@ -68,6 +71,7 @@ sealed class HttpSession
                     // that lives as long as the session.
                     while (step != Step.Done)
                     {
+                        await share.TakeAsync();
                         step = step == Step.Waits ? exchange.Resume(await exchange.WaitAsync()) : await exchange.RestAsync();
                     }
 

@@ -27,8 +27,10 @@ sealed class Relay(EventLoop loop, AsyncSocket client, AsyncSocket upstream, int
 
     async ValueTask PumpAsync(AsyncSocket from, AsyncSocket to, bool isFromClient)
     {
+        var share = new FairShare(loop);
         while (true)
         {
+            await share.TakeAsync();
             var ready = await from.WaitReadableAsync(idleMilliseconds);
             if (ready == -Native.EtimedOut && loop.Now - lastMoved < idleMilliseconds)
             {

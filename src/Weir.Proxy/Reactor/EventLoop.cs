@@ -30,6 +30,7 @@ public sealed unsafe class EventLoop : IDisposable
     readonly Stack<int> freeSlots = [];
     readonly List<Action> afterTurn = [];
     readonly Queue<Signal> turns = [];
+    readonly Queue<Signal> yielded = [];
     readonly Thread thread;
     volatile bool isStopping;
     int isAwake;
@@ -58,6 +59,9 @@ public sealed unsafe class EventLoop : IDisposable
 
     /// <summary>Milliseconds, monotonic, as of the current turn.</summary>
     public long Now { get; private set; }
+
+    /// <summary>Counts the turns.</summary>
+    internal long Turn { get; private set; }
 
     internal TimerWheel Timers { get; }
 
@@ -91,6 +95,14 @@ public sealed unsafe class EventLoop : IDisposable
     {
         waiter.Reset();
         turns.Enqueue(waiter);
+        return waiter.WaitAsync();
+    }
+
+    /// <summary>Waits until everybody else has had a turn.</summary>
+    internal ValueTask<int> YieldAsync(Signal waiter)
+    {
+        waiter.Reset();
+        yielded.Enqueue(waiter);
         return waiter.WaitAsync();
     }
 
@@ -139,9 +151,10 @@ public sealed unsafe class EventLoop : IDisposable
         while (!isStopping)
         {
             Volatile.Write(ref isAwake, 0);
-            var wait = posted.IsEmpty && turns.Count == 0 ? (int)Math.Clamp(Timers.NextDue - Environment.TickCount64, 0, MaximumWaitMilliseconds) : 0;
+            var wait = posted.IsEmpty && turns.Count == 0 && yielded.Count == 0 ? (int)Math.Clamp(Timers.NextDue - Environment.TickCount64, 0, MaximumWaitMilliseconds) : 0;
             var count = Native.EpollWait(epoll, events, MaximumEvents, wait);
             Now = Environment.TickCount64;
+            Turn++;
             for (var i = 0; i < count; i++)
             {
                 var (mask, data) = Native.ReadEvent(events, i);
@@ -155,6 +168,11 @@ public sealed unsafe class EventLoop : IDisposable
             while (posted.TryDequeue(out var action))
             {
                 action();
+            }
+
+            for (var i = yielded.Count; i > 0; i--)
+            {
+                yielded.Dequeue().Complete();
             }
 
             for (var i = 0; i < MaximumTurns && turns.TryDequeue(out var waiter); i++)

@@ -13,6 +13,10 @@ sealed class UpstreamConnection(EventLoop loop, AsyncSocket socket, UpstreamHost
     /// <summary>As it was when the connection was made: one whose security has changed since is not used again.</summary>
     public Cluster Cluster => cluster;
     public byte[]? Buffer;
+
+    /// <summary>Of its host's idle ones, those used before and after it.</summary>
+    public UpstreamConnection? NextIdle;
+    public UpstreamConnection? PreviousIdle;
     bool isClosed;
     public int Start;
     public int End;
@@ -80,7 +84,7 @@ sealed class UpstreamConnection(EventLoop loop, AsyncSocket socket, UpstreamHost
             isClosed = true;
             KeepSession();
             socket.Close();
-            host.OnClosed();
+            host.OnClosed(this);
         }
     }
 

@@ -9,7 +9,9 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
 {
     const int MaximumIdle = 1024;
 
-    readonly Stack<UpstreamConnection> idle = [];
+    /// <summary>The one used last, linked with those before it.</summary>
+    UpstreamConnection? idle;
+    int idleCount;
     nint session;
     TlsContext? sessionContext;
 
@@ -27,8 +29,9 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
     /// <summary>An idle connection that is still good, or null.</summary>
     public UpstreamConnection? TakeIdle(Cluster cluster)
     {
-        while (idle.TryPop(out var connection))
+        while (idle is { } connection)
         {
+            Unlink(connection);
             if (connection.Take(cluster))
             {
                 return connection;
@@ -38,7 +41,7 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
         return null;
     }
 
-    public bool HasIdle => idle.Count > 0;
+    public bool HasIdle => idle is not null;
 
     /// <summary>A new connection, not yet connected; null when the machine has no descriptor left.</summary>
     public UpstreamConnection? Create(Cluster cluster)
@@ -54,19 +57,51 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
 
     public void Return(UpstreamConnection connection)
     {
-        // Closed ones are dropped on the way: the stack does not fill up with them.
-        if (idle.Count >= MaximumIdle || !connection.MakeIdle())
+        if (idleCount >= MaximumIdle || !connection.MakeIdle())
         {
             connection.Close();
             return;
         }
 
-        idle.Push(connection);
+        connection.NextIdle = idle;
+        if (idle is not null)
+        {
+            idle.PreviousIdle = connection;
+        }
+
+        idle = connection;
+        idleCount++;
         WakeNext();
     }
 
-    public void OnClosed()
+    void Unlink(UpstreamConnection connection)
     {
+        if (connection.PreviousIdle is not null)
+        {
+            connection.PreviousIdle.NextIdle = connection.NextIdle;
+        }
+        else if (ReferenceEquals(idle, connection))
+        {
+            idle = connection.NextIdle;
+        }
+        else
+        {
+            // It is in use.
+            return;
+        }
+
+        if (connection.NextIdle is not null)
+        {
+            connection.NextIdle.PreviousIdle = connection.PreviousIdle;
+        }
+
+        connection.NextIdle = connection.PreviousIdle = null;
+        idleCount--;
+    }
+
+    public void OnClosed(UpstreamConnection connection)
+    {
+        Unlink(connection);
         load.Connections--;
         WakeNext();
     }
@@ -74,7 +109,7 @@ sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad l
     /// <summary>Closes what is idle: the endpoint is no longer part of the mesh.</summary>
     public void Retire()
     {
-        while (idle.TryPop(out var connection))
+        while (idle is { } connection)
         {
             connection.Close();
         }
