@@ -144,7 +144,8 @@ public class ClientsTests
             """.Replace("\r", "", StringComparison.Ordinal), told);
         var profile = Directory.CreateTempSubdirectory("weir-browser");
         using var browser = Process.Start(new ProcessStartInfo(
-            "chromium", ["--headless", "--no-sandbox", "--disable-gpu", $"--user-data-dir={profile.FullName}", $"http://127.0.0.1:{proxy.Port}/page"]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            "chromium", ["--headless", "--no-sandbox", "--disable-gpu", $"--user-data-dir={profile.FullName}", $"http://127.0.0.1:{proxy.Port}/page"])
+        { RedirectStandardOutput = true, RedirectStandardError = true })!;
         _ = browser.StandardError.ReadToEndAsync();
         try
         {

@@ -28,7 +28,7 @@ sealed partial class HttpExchange
     /// <summary>Held while something in it is being written.</summary>
     byte[]? output;
 
-    int IdleMilliseconds => route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
+    public int IdleMilliseconds => route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
 
     /// <summary>Tries one endpoint: on a connection that is kept open the request goes out at once.</summary>
     Step Attempt()

@@ -60,11 +60,10 @@ sealed partial class HttpExchange
     }
 
     /// <summary>What <see cref="Step.Waits"/> is waiting for.</summary>
-    public ValueTask<int> WaitAsync() => wait switch
-    {
-        Wait.ResponseHead or Wait.BodyRead => upstream!.Socket.WaitReadableAsync(IdleMilliseconds),
-        _ => operation,
-    };
+    public ValueTask<int> WaitAsync() => operation;
+
+    /// <summary>Where <see cref="Step.Waits"/> is for something to read: what is to be read from, <see cref="IdleMilliseconds"/> at most.</summary>
+    public AsyncSocket? Awaited => wait is Wait.ResponseHead or Wait.BodyRead ? upstream!.Socket : null;
 
     /// <summary>Goes on with what came of the wait.</summary>
     public Step Resume(int result)

@@ -21,7 +21,13 @@ enum Step
     /// <summary>It is over; <see cref="HttpExchange.KeepsAlive"/> says what of the connection.</summary>
     Done,
 
-    /// <summary>For one operation on a socket: <see cref="HttpExchange.WaitAsync"/>, then <see cref="HttpExchange.Resume"/>.</summary>
+    /// <summary>Before an exchange: for the head of the next request.</summary>
+    Reads,
+
+    /// <summary>
+    /// For one operation on a socket: <see cref="HttpExchange.Awaited"/> or <see cref="HttpExchange.WaitAsync"/>, then
+    /// <see cref="HttpExchange.Resume"/>.
+    /// </summary>
     Waits,
 
     /// <summary>For something longer and rarer: <see cref="HttpExchange.RestAsync"/>.</summary>
@@ -92,7 +98,8 @@ sealed partial class HttpExchange(Worker worker, RequestReader input) : TimerEnt
         return Step.Rests;
     }
 
-    Step End(bool keepsAlive)
+    /// <summary>It is over, whether or not it has begun.</summary>
+    public Step End(bool keepsAlive)
     {
         KeepsAlive = keepsAlive;
         return Step.Done;

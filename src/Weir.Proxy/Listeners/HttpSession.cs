@@ -1,103 +1,172 @@
+// An operation is looked at, and then awaited once.
+#pragma warning disable CA2012
+using System.Runtime.CompilerServices;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Listeners;
 
 /// <summary>
-/// Serves connections, one after the other, each for as long as it has requests. Reused, with all that serving takes: so that neither a
-/// connection nor a request needs a task of its own.
+/// Serves connections, one after the other, each for as long as it has requests. It runs until something has to be waited for, and is
+/// called when that has come. Reused, with all that serving takes: neither a connection nor a request needs a task of its own.
 /// </summary>
 sealed class HttpSession
 {
     readonly Worker worker;
     readonly RequestReader input;
     readonly HttpExchange exchange;
-    readonly Signal starts = new();
     readonly FairShare share;
+    readonly Action goOn;
     HttpConnection connection = null!;
-    bool isRunning;
+    Pause pause;
+    Step next;
+    ValueTaskAwaiter<int> operation;
+    ValueTaskAwaiter<Step> rest;
+
+    /// <summary>What the session waits for.</summary>
+    enum Pause
+    {
+        /// <summary>For others to have had their turn.</summary>
+        Turn,
+
+        /// <summary>For the head of a request.</summary>
+        Head,
+
+        /// <summary>For an upstream to have something to read.</summary>
+        Readable,
+
+        /// <summary>For another operation of the exchange's.</summary>
+        Operation,
+
+        /// <summary>For what of an exchange is longer and rarer.</summary>
+        Rest,
+    }
 
     public HttpSession(Worker worker)
     {
         this.worker = worker;
-        share = new FairShare(worker.Loop);
         input = new RequestReader(worker.Loop);
         exchange = new HttpExchange(worker, input);
+        share = new FairShare(worker.Loop);
+        goOn = GoOn;
     }
 
     /// <summary>There is something to read. <see cref="HttpConnection.OnServed"/> is called when there is no more.</summary>
-    public void Serve(HttpConnection next)
+    public void Serve(HttpConnection served)
     {
-        connection = next;
-        input.Attach(next);
-        exchange.Attach(next);
-        if (isRunning)
+        connection = served;
+        input.Attach(served);
+        exchange.Attach(served);
+        (pause, next) = (Pause.Turn, Step.Reads);
+        GoOn();
+    }
+
+    /// <summary>What was waited for has come.</summary>
+    void GoOn()
+    {
+        try
         {
-            starts.Complete();
+            Run(pause switch
+            {
+                Pause.Head => Begin(operation.GetResult()),
+                Pause.Readable => exchange.Resume(exchange.Awaited!.WaitResult),
+                Pause.Operation => exchange.Resume(operation.GetResult()),
+                Pause.Rest => rest.GetResult(),
+                _ => next,
+            });
         }
-        else
+        catch (Exception e)
         {
-            isRunning = true;
-            _ = RunAsync();
+            worker.Engine.Report(e);
+            Leave(keepsAlive: false);
         }
     }
 
-    async Task RunAsync()
+    void Run(Step step)
     {
-        while (true)
+        while (step != Step.Done || (exchange.KeepsAlive && (input.Start != input.End || connection.HasMore)))
         {
-            var keepsAlive = false;
-            try
+            if (!share.TryTake())
             {
-                do
-                {
-                    await share.TakeAsync();
-                    var length = await input.ReadHeadAsync();
-                    if (length == 0)
-                    {
-                        keepsAlive = false;
-                        break;
-                    }
-
-                    connection.CountRequest();
-                    var step = length > 0 ? exchange.Begin(length) : exchange.Refuse(length switch
-                    {
-                        RequestReader.HeadTimedOut => Cause.HeadTimeout,
-                        RequestReader.HeadMalformed => Cause.ClientProtocol,
-                        _ => Cause.RequestHeadTooLarge,
-                    });
-
-                    // The usual way of a request is steps of the exchange around waits that are made here, in the one state machine
-                    // that lives as long as the session.
-                    while (step != Step.Done)
-                    {
-                        await share.TakeAsync();
-                        step = step == Step.Waits ? exchange.Resume(await exchange.WaitAsync()) : await exchange.RestAsync();
-                    }
-
-                    keepsAlive = exchange.KeepsAlive;
-                }
-                while (keepsAlive && (input.Start != input.End || connection.HasMore));
-            }
-            catch (Exception e)
-            {
-                keepsAlive = false;
-                worker.Engine.Report(e);
-            }
-
-            input.Release();
-
-            // The connection may have more by now, and be given to this session again.
-            starts.Reset();
-            var served = connection;
-            isRunning = worker.Return(this);
-            served.OnServed(keepsAlive);
-            if (!isRunning)
-            {
+                (pause, next) = (Pause.Turn, step);
+                share.YieldAsync().GetAwaiter().UnsafeOnCompleted(goOn);
                 return;
             }
 
-            await starts.WaitAsync();
+            switch (step)
+            {
+                case Step.Waits when exchange.Awaited is { } socket:
+                    if (!socket.IsReadyToRead)
+                    {
+                        pause = Pause.Readable;
+                        socket.WhenReadable(exchange.IdleMilliseconds, static session => Unsafe.As<HttpSession>(session!).GoOn(), this);
+                        return;
+                    }
+
+                    step = exchange.Resume(1);
+                    break;
+                case Step.Waits:
+                    operation = exchange.WaitAsync().GetAwaiter();
+                    if (!operation.IsCompleted)
+                    {
+                        pause = Pause.Operation;
+                        operation.UnsafeOnCompleted(goOn);
+                        return;
+                    }
+
+                    step = exchange.Resume(operation.GetResult());
+                    break;
+                case Step.Rests:
+                    rest = exchange.RestAsync().GetAwaiter();
+                    if (!rest.IsCompleted)
+                    {
+                        pause = Pause.Rest;
+                        rest.UnsafeOnCompleted(goOn);
+                        return;
+                    }
+
+                    step = rest.GetResult();
+                    break;
+                default:
+                    operation = input.ReadHeadAsync().GetAwaiter();
+                    if (!operation.IsCompleted)
+                    {
+                        pause = Pause.Head;
+                        operation.UnsafeOnCompleted(goOn);
+                        return;
+                    }
+
+                    step = Begin(operation.GetResult());
+                    break;
+            }
         }
+
+        Leave(exchange.KeepsAlive);
+    }
+
+    /// <param name="length">Of the head, or why there is none.</param>
+    Step Begin(int length)
+    {
+        if (length == 0)
+        {
+            return exchange.End(keepsAlive: false);
+        }
+
+        connection.CountRequest();
+        return length > 0 ? exchange.Begin(length) : exchange.Refuse(length switch
+        {
+            RequestReader.HeadTimedOut => Cause.HeadTimeout,
+            RequestReader.HeadMalformed => Cause.ClientProtocol,
+            _ => Cause.RequestHeadTooLarge,
+        });
+    }
+
+    /// <summary>The connection may have more by now, and be given to this very session again.</summary>
+    void Leave(bool keepsAlive)
+    {
+        var served = connection;
+        input.Release();
+        worker.Return(this);
+        served.OnServed(keepsAlive);
     }
 }

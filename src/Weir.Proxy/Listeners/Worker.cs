@@ -105,8 +105,7 @@ sealed class Worker
 
     public HttpSession RentSession() => spareSessions.TryTake() ?? new HttpSession(this);
 
-    /// <returns>Whether it will be used again.</returns>
-    public bool Return(HttpSession session) => spareSessions.TryPut(session);
+    public void Return(HttpSession session) => spareSessions.TryPut(session);
 
     public SpanExporter ExporterFor(TracingOptions options)
     {

@@ -12,13 +12,18 @@ sealed class FairShare(EventLoop loop) : Signal
     int taken;
 
     /// <summary>Before each operation.</summary>
-    public ValueTask<int> TakeAsync()
+    public ValueTask<int> TakeAsync() => TryTake() ? default : YieldAsync();
+
+    /// <returns>Whether the operation may be done now; otherwise after <see cref="YieldAsync"/>.</returns>
+    public bool TryTake()
     {
         if (turn != loop.Turn)
         {
             (turn, taken) = (loop.Turn, 0);
         }
 
-        return ++taken <= Most ? default : loop.YieldAsync(this);
+        return ++taken <= Most;
     }
+
+    public ValueTask<int> YieldAsync() => loop.YieldAsync(this);
 }
