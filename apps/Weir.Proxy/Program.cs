@@ -39,6 +39,7 @@ var trimmer = new MemoryTrimmer(time, log);
 var predecessor = options.HandoverSocket is null ? null : Handover.Take(options.HandoverSocket);
 engine.IsReady = () => store.IsReady;
 engine.OnQuit = () => stopped.TrySetResult();
+engine.OnQuiet = trimmer.Touch;
 try
 {
     engine.Start(predecessor?.Sockets);

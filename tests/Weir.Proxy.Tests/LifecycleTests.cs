@@ -22,6 +22,24 @@ public sealed class LifecycleTests : IDisposable
     static bool IsOk(string text) => text.EndsWith("ok", StringComparison.Ordinal);
 
     [Fact]
+    public async Task A_loop_says_when_it_has_become_quiet_after_it_was_busy()
+    {
+        await using var proxy = new ProxyHarness(new EngineOptions { Seed = 1, QuietTime = TimeSpan.FromMilliseconds(200) });
+        var quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        proxy.Engine.OnQuiet = () => quiet.TrySetResult();
+        proxy.Clusters(("c", [proxy.Answering(Ok)]));
+        proxy.Routes(To("c"));
+        await using var client = await proxy.ConnectAsync();
+        for (var i = 0; i < 500; i++)
+        {
+            await WriteAsync(client, Get);
+            await ReadAsync(client, IsOk);
+        }
+
+        await quiet.Task.WaitAsync(TimeSpan.FromSeconds(10));
+    }
+
+    [Fact]
     public async Task A_bad_resource_affects_only_itself_and_is_refused_by_name()
     {
         await using var proxy = new ProxyHarness();

@@ -6,7 +6,7 @@ namespace Weir.Proxy.Lifecycle;
 
 /// <summary>
 /// Gives back, once a configuration is in force, what only taking it in needed: garbage of its parsing, and the pages of code that ran
-/// once. What is needed again comes back from the page cache, which other proxies of the machine share.
+/// once. And once much traffic has gone, what only that needed. What is needed again comes back from the page cache, which other proxies of the machine share.
 /// </summary>
 public sealed partial class MemoryTrimmer(TimeProvider time, ProxyLog log)
 {
@@ -19,11 +19,15 @@ public sealed partial class MemoryTrimmer(TimeProvider time, ProxyLog log)
     readonly SemaphoreSlim changed = new(0, 1);
     long collectedAt;
 
+    /// <summary>Something has come to rest. From any thread.</summary>
     public void Touch()
     {
-        if (changed.CurrentCount == 0)
+        lock (changed)
         {
-            changed.Release();
+            if (changed.CurrentCount == 0)
+            {
+                changed.Release();
+            }
         }
     }
 

@@ -25,6 +25,9 @@ public sealed record EngineOptions
     /// <summary>Downstream connections at a time; more are turned away.</summary>
     public int MaximumConnections { get; init; } = 65_536;
 
+    /// <summary>How long what is kept for use may lie unused, and a loop must have had little to do to count as quiet.</summary>
+    public TimeSpan QuietTime { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>Resident bytes above which requests are refused; 0 for no limit.</summary>
     public long MemoryLimit { get; init; }
 }
@@ -84,6 +87,9 @@ public sealed class ProxyEngine
     /// <summary>What the control plane sent and the proxy could not use, or not the whole of. Replaced as a whole.</summary>
     internal IReadOnlyList<ResourceNote> Notes { get; set; } = [];
 
+    /// <summary>Called on a loop that has little to do, after it had much.</summary>
+    public Action OnQuiet { get; set; } = () => { };
+
     /// <summary>Called when the administration pages ask for an end.</summary>
     public Action OnQuit { get; set; } = () => { };
 
@@ -92,6 +98,8 @@ public sealed class ProxyEngine
     public bool IsOverloaded => isOverloaded;
 
     internal int Concurrency => options.Concurrency;
+
+    internal TimeSpan QuietTime => options.QuietTime;
 
     internal int ActiveConnections => workers.Sum(w => w.ActiveConnections);
 

@@ -11,8 +11,8 @@ namespace Weir.Proxy.Listeners;
 /// <summary>What one loop works with: its connections, its balancer, its pools. Nothing of it is shared with another loop.</summary>
 sealed class Worker
 {
-    /// <summary>How long what is kept for use may lie unused.</summary>
-    const int TrimMilliseconds = 10_000;
+    /// <summary>Turns in a second up to which a loop is quiet: it wakes by itself about once, and for metrics that are fetched.</summary>
+    const int QuietTurns = 20;
 
 
     readonly LinkedConnections connections = new();
@@ -31,7 +31,7 @@ sealed class Worker
         Handshakes = new HandshakeQueue(loop);
         Connector = new UpstreamConnector(loop, Handshakes);
         RequestIds = new RequestIdSource(seed);
-        new Trimming(this).OnDue();
+        new Trimming(this, (int)engine.QuietTime.TotalMilliseconds).OnDue();
     }
 
     public EventLoop Loop { get; }
@@ -127,13 +127,25 @@ sealed class Worker
         connection.Begin();
     }
 
-    sealed class Trimming(Worker worker) : TimerEntry
+    /// <summary>Looks now and then at what is no longer needed.</summary>
+    sealed class Trimming(Worker worker, int milliseconds) : TimerEntry
     {
+        long turns;
+        bool isQuiet = true;
+
         public override void OnDue()
         {
             worker.spareSessions.Trim();
             worker.Loop.Buffers.Trim();
-            worker.Loop.Timers.Set(this, worker.Loop.Now + TrimMilliseconds);
+            var wasQuiet = isQuiet;
+            isQuiet = (worker.Loop.Turn - turns) * 1000 <= (long)QuietTurns * milliseconds;
+            turns = worker.Loop.Turn;
+            if (isQuiet && !wasQuiet)
+            {
+                worker.Engine.OnQuiet();
+            }
+
+            worker.Loop.Timers.Set(this, worker.Loop.Now + milliseconds);
         }
     }
 
