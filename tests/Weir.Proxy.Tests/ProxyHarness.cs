@@ -285,11 +285,11 @@ sealed class ProxyHarness : IAsyncDisposable
         return await result.Task;
     }
 
-    /// <summary>Requests counted under a code and a flag. The proxy counts after it has answered, so the first may take a moment.</summary>
-    public long Count(int code, ResponseFlag flag)
+    /// <summary>Requests counted under a code and a flag. The proxy counts after it has answered, so the last of those expected may take a moment.</summary>
+    public long Count(int code, ResponseFlag flag, int expected = 1)
     {
         long Read() => Stats.All.SelectMany(s => s.All).Where(s => s.Code == code && s.Flag == flag).Sum(s => Volatile.Read(ref s.Count));
-        SpinWait.SpinUntil(() => Read() > 0, TimeSpan.FromSeconds(5));
+        SpinWait.SpinUntil(() => Read() >= expected, TimeSpan.FromSeconds(5));
         return Read();
     }
 
