@@ -61,7 +61,7 @@ sealed class Contender : IDisposable
 static class Configurations
 {
     public const int WeirHttp = 19000, WeirTls = 19001, WeirTcp = 19002, NginxHttp = 19010, HaproxyHttp = 19020, HaproxyTls = 19021, HaproxyTcp = 19022;
-    public const int Backend = 19081, TlsBackend = 19181, EchoBackend = 19281, Outbound = 19030, Inbound = 19031;
+    public const int Backend = 19081, TlsBackend = 19181, EchoBackend = 19281, Outbound = 19030, Inbound = 19031, HaproxyOutbound = 19032, HaproxyInbound = 19033;
 
     /// <summary>As many as HAProxy takes with the descriptors it may have: it wants two for each.</summary>
     public static readonly int Connections = Math.Min(10_000, (DescriptorLimit() - 100) / 2);
@@ -120,6 +120,43 @@ static class Configurations
         backend bytes
           mode tcp
           server s 127.0.0.1:{{EchoBackend}}
+
+        """;
+
+    const string HaproxyDefaults = """
+        global
+          nbthread 1
+          ssl-default-bind-options ssl-min-ver TLSv1.3
+        defaults
+          mode http
+          timeout connect 5s
+          timeout client 3600s
+          timeout server 3600s
+          http-reuse always
+
+        """;
+
+    /// <summary>Before an application: takes requests in the clear, sends them on by mutual TLS.</summary>
+    public static string HaproxyOut(string directory) => HaproxyDefaults + $"""
+        frontend outbound
+          bind 127.0.0.1:{HaproxyOutbound}
+          http-request set-header x-a one
+          http-request set-header x-b two
+          default_backend peer
+        backend peer
+          server s 127.0.0.1:{HaproxyInbound} ssl crt {directory}/both.pem ca-file {directory}/ca.pem verify required sni str(bench)
+
+        """;
+
+    /// <summary>Behind it: the other way round.</summary>
+    public static string HaproxyIn(string directory) => HaproxyDefaults + $"""
+        frontend inbound
+          bind 127.0.0.1:{HaproxyInbound} ssl crt {directory}/both.pem ca-file {directory}/ca.pem verify required
+          http-request set-header x-a one
+          http-request set-header x-b two
+          default_backend application
+        backend application
+          server s 127.0.0.1:{Backend}
 
         """;
 

@@ -28,8 +28,9 @@ sealed class Report
     public void Add(string title, string name, string unit, double goal, List<(string, List<double>)> figures, string remark) =>
         Print(new Row(title, name, unit, goal, true, figures, remark));
 
-    public void AddLimit(string title, string name, string unit, double limit, List<double> samples) =>
-        Print(new Row(title, name, unit, limit, false, [("weir", samples)], ""));
+    /// <param name="others">To compare with; the limit is ours alone.</param>
+    public void AddLimit(string title, string name, string unit, double limit, List<double> samples, params (string Who, List<double> Samples)[] others) =>
+        Print(new Row(title, name, unit, limit, false, [("weir", samples), .. others], ""));
 
     public void Note(string text)
     {

@@ -54,6 +54,8 @@ public class HeadParserTests
     [InlineData("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", ParseError.BadTransferEncoding)]
     [InlineData("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked \0\r\n\r\n", ParseError.Malformed)]
     [InlineData("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", ParseError.BadTransferEncoding)]
+    [InlineData("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nContent-Length: 5\r\n\r\n", ParseError.ConnectWithBody)]
+    [InlineData("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n", ParseError.ConnectWithBody)]
     [InlineData("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", ParseError.BadTransferEncoding)]
     public void Refuses_what_could_be_read_in_two_ways(string request, ParseError expected) => Assert.Equal(expected, Parse(request, new MessageHead()));
 

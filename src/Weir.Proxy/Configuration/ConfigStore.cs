@@ -140,7 +140,9 @@ public sealed class ConfigStore : IConfigSink
 
         foreach (var (name, reason) in refused)
         {
-            notes[(type, name)] = new ResourceNote(type, name, IsRefused: true, reason);
+            // A listener may also fail when it is put in force, which another resource may have brought about.
+            var owner = changed.Any(c => c.Name == name) ? type : XdsTypes.Listener;
+            notes[(owner, name)] = new ResourceNote(owner, name, IsRefused: true, reason);
             isChanged = true;
         }
 

@@ -365,7 +365,8 @@ public static class HeadParser
             head.Body = head.ContentLength > 0 ? BodyKind.Length : BodyKind.None;
         }
 
-        return ParseError.None;
+        // What follows the head of CONNECT is the tunnel's; a body before it could be taken for either (RFC 9110 section 9.3.6).
+        return head.IsConnect && head.Body != BodyKind.None ? ParseError.ConnectWithBody : ParseError.None;
     }
 
     static ParseError FrameResponse(ReadOnlySpan<byte> buffer, MessageHead head, bool requestWasHead)

@@ -20,6 +20,7 @@ public enum ParseError : byte
     BadLength,
     BadTransferEncoding,
     UnknownTransferCoding,
+    ConnectWithBody,
     BadHost,
 }
 

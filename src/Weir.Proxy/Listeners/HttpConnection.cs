@@ -10,6 +10,7 @@ namespace Weir.Proxy.Listeners;
 /// </summary>
 sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downstream, FilterChain chain) : Connection
 {
+    Lifetime? lifetime;
     bool isServed;
     bool isEnding;
     bool isRetired;
@@ -44,7 +45,7 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
     {
         if (Options.MaximumConnectionMilliseconds > 0)
         {
-            worker.Loop.Timers.Set(new Lifetime(this), worker.Loop.Now + Options.MaximumConnectionMilliseconds);
+            worker.Loop.Timers.Set(lifetime = new Lifetime(this), worker.Loop.Now + Options.MaximumConnectionMilliseconds);
         }
 
         Rest();
@@ -116,6 +117,11 @@ sealed class HttpConnection(Worker worker, AsyncSocket client, Downstream downst
 
     void End()
     {
+        if (lifetime is not null)
+        {
+            worker.Loop.Timers.Remove(lifetime);
+        }
+
         client.Close();
         worker.Remove(this);
     }

@@ -272,6 +272,7 @@ sealed partial class HttpExchange(Worker worker, RequestReader input) : TimerEnt
             ParseError.BadLength => "Content-Length is not one valid number"u8.ToArray(),
             ParseError.BadTransferEncoding => "Transfer-Encoding must be \"chunked\" alone, without Content-Length, in HTTP/1.1"u8.ToArray(),
             ParseError.BadHost => "the request must name exactly one valid host"u8.ToArray(),
+            ParseError.ConnectWithBody => "CONNECT has no body: what follows it belongs to the tunnel"u8.ToArray(),
             ParseError.Malformed => "the request's head is malformed"u8.ToArray(),
             _ => null,
         };

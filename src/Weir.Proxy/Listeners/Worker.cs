@@ -14,7 +14,6 @@ sealed class Worker
     /// <summary>Turns in a second up to which a loop is quiet: it wakes by itself about once, and for metrics that are fetched.</summary>
     const int QuietTurns = 20;
 
-
     readonly LinkedConnections connections = new();
     readonly Dictionary<SocketAddressV4, (string Listener, List<ListeningSocket> Sockets)> listening = [];
     readonly Spares<HttpSession> spareSessions = new(2048);
