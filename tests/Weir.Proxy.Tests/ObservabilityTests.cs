@@ -135,13 +135,9 @@ public sealed class ObservabilityTests : IDisposable
     public async Task Traces_go_on_with_the_clients_context_and_spans_reach_an_otlp_collector()
     {
         await using var proxy = new ProxyHarness();
-        var seen = new TaskCompletionSource<string>();
+        var (application, seen) = proxy.Recording(Ok);
         var (port, received) = Collector(proxy);
-        proxy.Clusters(("c", [proxy.Upstream(async s =>
-        {
-            seen.SetResult(await ReadHeadAsync(s));
-            await WriteAsync(s, Ok);
-        })]), ("collector", [port]));
+        proxy.Clusters(("c", [application]), ("collector", [port]));
         Assert.Null(proxy.Routes(h => Trace(h, new OpenTelemetryConfig
         {
             ServiceName = "shop",
@@ -151,7 +147,7 @@ public sealed class ObservabilityTests : IDisposable
         await AskAsync(proxy, "GET /x HTTP/1.1\r\nHost: a\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n");
         var (head, body) = await received.Task.WaitAsync(TimeSpan.FromSeconds(10));
 
-        var forwarded = (await seen.Task).Split("traceparent: ")[1].Split("\r\n")[0];
+        var forwarded = (await seen).Split("traceparent: ")[1].Split("\r\n")[0];
         Assert.Matches("^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-01$", forwarded);
         Assert.DoesNotContain("b7ad6b7169203331", forwarded);
         Assert.StartsWith("POST /v1/traces HTTP/1.1\r\n", head);
@@ -169,19 +165,15 @@ public sealed class ObservabilityTests : IDisposable
     public async Task B3_is_spoken_with_those_who_speak_it_and_spans_reach_zipkin()
     {
         await using var proxy = new ProxyHarness();
-        var seen = new TaskCompletionSource<string>();
+        var (application, seen) = proxy.Recording(Ok);
         var (port, received) = Collector(proxy);
-        proxy.Clusters(("c", [proxy.Upstream(async s =>
-        {
-            seen.SetResult(await ReadHeadAsync(s));
-            await WriteAsync(s, Ok);
-        })]), ("zipkin", [port]));
+        proxy.Clusters(("c", [application]), ("zipkin", [port]));
         proxy.Routes(h => Trace(h, new ZipkinConfig { CollectorCluster = "zipkin", CollectorEndpoint = "/api/v2/spans" }, XdsTypes.Zipkin), To("c"));
 
         await AskAsync(proxy, "GET / HTTP/1.1\r\nHost: a\r\nX-B3-TraceId: 463ac35c9f6413ad48485a3953bb6124\r\nX-B3-SpanId: a2fb4a1d1a96d312\r\nX-B3-Sampled: 1\r\n\r\n");
         var (_, body) = await received.Task.WaitAsync(TimeSpan.FromSeconds(10));
 
-        var head = await seen.Task;
+        var head = await seen;
         Assert.Contains("x-b3-traceid: 463ac35c9f6413ad48485a3953bb6124\r\n", head);
         Assert.Contains("x-b3-parentspanid: a2fb4a1d1a96d312\r\nx-b3-sampled: 1\r\n", head);
         Assert.Equal(1, head.Split("463ac35c9f6413ad48485a3953bb6124-").Length - 1);

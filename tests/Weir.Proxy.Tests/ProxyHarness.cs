@@ -137,6 +137,18 @@ sealed class ProxyHarness : IAsyncDisposable
         }
     });
 
+    /// <summary>An upstream that answers one request, and tells the head it came with.</summary>
+    public (int Port, Task<string> Head) Recording(string response)
+    {
+        var head = new TaskCompletionSource<string>();
+        var port = Upstream(async stream =>
+        {
+            head.SetResult(await ReadHeadAsync(stream));
+            await WriteAsync(stream, response);
+        });
+        return (port, head.Task);
+    }
+
     static async Task ServeAsync(TcpListener listener, Func<NetworkStream, Task> script)
     {
         try

@@ -161,11 +161,7 @@ sealed class ClusterTranslator(Translation translation)
             requests = common?.MaxRequestsPerConnection ?? requests;
         }
 
-        if (common?.MaxStreamDuration is not null)
-        {
-            throw new ConfigException($"{owner}: common_http_protocol_options.max_stream_duration is not supported");
-        }
-
+        Common.Check(owner, common);
         var idle = Common.Milliseconds(common?.IdleTimeout, DefaultIdle);
         return (idle == 0 ? int.MaxValue : idle, (int)Math.Min(requests ?? 0, int.MaxValue));
     }

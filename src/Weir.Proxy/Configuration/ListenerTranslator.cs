@@ -169,11 +169,7 @@ sealed class ListenerTranslator(Translation translation, Func<string, RouteSlot>
             throw new ConfigException($"{owner}: codec_type {http.CodecType} is not supported");
         }
 
-        if (http.CommonHttpProtocolOptions?.MaxStreamDuration is not null)
-        {
-            throw new ConfigException($"{owner}: common_http_protocol_options.max_stream_duration is not supported");
-        }
-
+        Common.Check(owner, http.CommonHttpProtocolOptions);
         var slot = http.RouteSpecifierCase switch
         {
             HttpConnectionManager.RouteSpecifierOneofCase.Rds => routes(http.Rds.RouteConfigName),

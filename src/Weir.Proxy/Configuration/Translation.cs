@@ -30,6 +30,15 @@ static class Common
     public static int Milliseconds(Duration? duration, int otherwise) =>
         duration is null ? otherwise : (int)Math.Clamp((duration.Seconds * 1000) + (duration.Nanos / 1_000_000), 0, int.MaxValue);
 
+    /// <exception cref="ConfigException">It asks for what is not carried out.</exception>
+    public static void Check(string owner, HttpProtocolOptions? options)
+    {
+        if (options?.MaxStreamDuration is not null)
+        {
+            throw new ConfigException($"{owner}: common_http_protocol_options.max_stream_duration is not supported");
+        }
+    }
+
     public static SocketAddressV4 Address(string owner, Address? address)
     {
         if (address?.SocketAddress is not { } socket)

@@ -41,11 +41,14 @@ sealed partial class HttpExchange
 
     ReadOnlySpan<byte> ILogSubject.ResponseHeader(ReadOnlySpan<byte> name)
     {
-        foreach (var (known, value) in captured ?? [])
+        if (captured is not null)
         {
-            if (name.SequenceEqual(known))
+            foreach (var (known, value) in captured)
             {
-                return value;
+                if (name.SequenceEqual(known))
+                {
+                    return value;
+                }
             }
         }
 

@@ -72,11 +72,14 @@ sealed partial class HttpExchange
                 var socket = upstream!.Socket;
                 while (NextPiece() is var taken and >= 0)
                 {
-                    await pumpShare!.TakeAsync();
-                    if (taken > 0 && await socket.WriteAsync(pumpBuffer.AsMemory(pumpStart, taken), IdleMilliseconds) < 0)
+                    if (taken > 0)
                     {
-                        // The upstream wants no more; its answer may say why.
-                        break;
+                        await pumpShare!.TakeAsync();
+                        if (await socket.WriteAsync(pumpBuffer.AsMemory(pumpStart, taken), IdleMilliseconds) < 0)
+                        {
+                            // The upstream wants no more; its answer may say why.
+                            break;
+                        }
                     }
 
                     pumpStart += taken;

@@ -272,12 +272,27 @@ sealed partial class HttpExchange
         return End(false);
     }
 
+    /// <summary>
+    /// The outcome is known: no limit of the exchange holds any more, and what happens to the client no longer changes it.
+    /// </summary>
+    void Settle()
+    {
+        TimerWheel.Clear(this);
+        client.IdleObserver = null;
+    }
+
+    /// <summary>After an error of our own: nothing of the exchange may reach whatever the session serves next.</summary>
+    public void Drop()
+    {
+        Settle();
+        LeaveUpstream(keeps: false);
+    }
+
     /// <returns>Whether the client's connection can go on.</returns>
     bool Close(Cause failure)
     {
         var link = upstream!;
-        TimerWheel.Clear(this);
-        client.IdleObserver = null;
+        Settle();
         facts.Details = failure == Cause.None ? facts.Details : CauseDescription.Of(failure).Details;
         Record(response.Status, failure == Cause.None ? ResponseFlag.None : CauseDescription.Of(failure).Flag);
         LeaveUpstream(keeps: failure == Cause.None && response.KeepAlive && response.Body != BodyKind.UntilClose && link.Start == link.End && requestBody.IsDone);
@@ -306,8 +321,7 @@ sealed partial class HttpExchange
     async ValueTask<Step> AbandonAsync(Cause cause)
     {
         LeaveUpstream(keeps: false);
-        TimerWheel.Clear(this);
-        client.IdleObserver = null;
+        Settle();
         if (isPumping)
         {
             client.CancelRead(Native.Ecanceled);

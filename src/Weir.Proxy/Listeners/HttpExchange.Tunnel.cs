@@ -12,6 +12,7 @@ sealed partial class HttpExchange
     /// <summary>After 101, or 2xx to CONNECT: no more HTTP on either connection.</summary>
     async ValueTask<Step> TunnelAsync(UpstreamConnection link)
     {
+        Settle();
         output = loop.Buffers.Rent();
         var length = WriteResponseHead(output, keepAlive: true, removesChunks: false);
         link.Start += response.Length;
@@ -37,8 +38,6 @@ sealed partial class HttpExchange
 
     async ValueTask<Step> TunnelAsync(UpstreamConnection link, int status)
     {
-        TimerWheel.Clear(this);
-        client.IdleObserver = null;
         var relay = new Relay(loop, client, link.Socket, options.ConnectionIdleMilliseconds);
         await relay.RunAsync();
         facts.BytesReceived += relay.FromClient;
@@ -58,7 +57,7 @@ sealed partial class HttpExchange
             cause = await ConnectAsync();
         }
 
-        client.IdleObserver = null;
+        Settle();
         if (cause != Cause.None)
         {
             return await AbandonAsync(cause);

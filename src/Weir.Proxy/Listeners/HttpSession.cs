@@ -78,6 +78,7 @@ sealed class HttpSession
         catch (Exception e)
         {
             worker.Engine.Report(e);
+            exchange.Drop();
             Leave(keepsAlive: false);
         }
     }

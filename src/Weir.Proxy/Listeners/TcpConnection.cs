@@ -8,9 +8,9 @@ using Weir.Proxy.Upstream;
 namespace Weir.Proxy.Listeners;
 
 /// <summary>A session of bytes between a client and an endpoint.</summary>
-sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstream, FilterChain chain, TcpOptions options)
-    : Connection, ILogSubject
+sealed class TcpConnection(Worker worker, AsyncSocket client, Downstream downstream, FilterChain chain) : Connection, ILogSubject
 {
+    readonly TcpOptions options = chain.Tcp!;
     UpstreamConnection? upstream;
     LogFacts facts;
 

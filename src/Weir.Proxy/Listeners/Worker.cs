@@ -121,7 +121,7 @@ sealed class Worker
     {
         Connection connection = chain.Http is not null
             ? new HttpConnection(this, socket, downstream, chain)
-            : new TcpConnection(this, socket, downstream, chain, chain.Tcp!);
+            : new TcpConnection(this, socket, downstream, chain);
         Add(connection);
         connection.Begin();
     }
