@@ -1,5 +1,5 @@
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Weir.Proxy.App;
 using Weir.Proxy.Configuration;
 using Weir.Proxy.Lifecycle;
@@ -19,8 +19,11 @@ if (options is null)
     return 0;
 }
 
+// How long the end waits for whoever reads the log.
+var logPatience = TimeSpan.FromSeconds(2);
 var time = TimeProvider.System;
-var log = new ProxyLog(time, Console.Error) { Level = options.LogLevel };
+using var lines = QueuedWriter.StandardError();
+var log = new ProxyLog(time, lines) { Level = options.LogLevel };
 using var stopping = new CancellationTokenSource();
 var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 void OnSignal(PosixSignalContext context)
@@ -32,11 +35,12 @@ void OnSignal(PosixSignalContext context)
 using var sigterm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
 using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 
+DescriptorLimit.Raise();
 var engine = new ProxyEngine(options.Engine, new StatsRegistry(options.Engine.Concurrency), time, log);
 var store = new ConfigStore(engine, options.Identity);
 var kept = options.StateDirectory is null ? null : new LastGoodConfiguration(Path.Combine(options.StateDirectory, "last-good.bin"), store, log, time);
 var trimmer = new MemoryTrimmer(time, log);
-var predecessor = options.HandoverSocket is null ? null : Handover.Take(options.HandoverSocket);
+var predecessor = options.HandoverSocket is null ? null : Handover.Take(options.HandoverSocket, log);
 engine.IsReady = () => store.IsReady;
 engine.OnQuit = () => stopped.TrySetResult();
 engine.OnQuiet = trimmer.Touch;
@@ -47,15 +51,21 @@ try
 }
 catch (IOException e)
 {
-    Console.Error.WriteLine(e.Message);
+    lines.Flush(logPatience);
+    Console.Error.WriteLine(Failure.Describe(e));
     return 1;
 }
 
-log.Info($"{options.Identity.Id} started, control plane {(options.ControlPlaneSocket is { } unix ? $"unix:{unix}" : options.ControlPlane)}");
+log.Info($"{options.Identity.Id} started, control plane {options.ControlPlane.Server}");
+foreach (var warning in options.ControlPlane.Warnings)
+{
+    log.Warning(warning);
+}
+
 var handover = Task.CompletedTask;
 void TakeOver()
 {
-    if (predecessor is { } before && store.IsReady)
+    if (predecessor is { } before && store.IsReady && engine.ServesInherited)
     {
         predecessor = null;
         before.Confirm();
@@ -76,40 +86,30 @@ store.OnApplied = _ =>
     TakeOver();
 };
 TakeOver();
-var ads = new AdsClient(ConnectAsync, options.ControlPlane.Authority, options.Identity.ToNode(), store, time, log.Warning);
+var ads = new AdsClient(
+    options.ControlPlane.Server, options.ControlPlane.Node ?? options.Identity.ToNode(), store, options.ControlPlane.Client, time,
+    new Random(RandomNumberGenerator.GetInt32(int.MaxValue)), log.Warning);
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
 trimmer.Touch();
 var trimming = trimmer.RunAsync(stopping.Token);
-await stopped.Task;
+
+// None of these ends before it is told to. One that does leaves a proxy that looks well and is not.
+Task[] parts = kept is null ? [following, trimming] : [following, trimming, keeping];
+var ended = await Task.WhenAny([stopped.Task, .. parts]);
+var hasFailed = ended != stopped.Task;
+if (hasFailed)
+{
+    log.Error($"a task of the proxy has ended, which ends the proxy: {ended.Exception?.GetBaseException().ToString().ReplaceLineEndings(" ")}");
+}
+
 log.Info("draining");
 await stopping.CancelAsync();
-await following;
-await keeping;
-await trimming;
-await handover;
-await engine.DrainAsync(options.DrainLimit, time);
-return 0;
-
-async Task<Stream> ConnectAsync(CancellationToken cancel)
+foreach (var task in parts.Append(handover))
 {
-    var socket = options.ControlPlaneSocket is null
-        ? new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true } : new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-    try
-    {
-        await (options.ControlPlaneSocket is { } path
-            ? socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancel)
-            : socket.ConnectAsync(options.ControlPlane.Host, options.ControlPlane.Port, cancel));
-        return new NetworkStream(socket, ownsSocket: true);
-    }
-    catch (SocketException) when (options.ControlPlaneSocket is { } path && !File.Exists(path))
-    {
-        socket.Dispose();
-        throw new IOException($"there is no socket {path}");
-    }
-    catch
-    {
-        socket.Dispose();
-        throw;
-    }
+    await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 }
+
+await engine.DrainAsync(options.DrainLimit, time);
+lines.Flush(logPatience);
+return hasFailed ? 70 : 0;

@@ -7,7 +7,8 @@ namespace Weir.Proxy.Bench;
 /// <summary>Servers that do as little as a server can: canned answers to requests, and an echo of bytes.</summary>
 sealed class Backends(EventLoop loop)
 {
-    readonly HandshakeQueue handshakes = new(loop);
+    readonly EventLoop loop = loop;
+    readonly HandshakeQueue handshakes = new(loop, HandshakeLimits.Default);
     static readonly byte[] Small = Answer(1024);
     static readonly byte[] Large = Answer(1024 * 1024);
 
@@ -22,19 +23,51 @@ sealed class Backends(EventLoop loop)
             throw new IOException($"backend {address}: errno {-fd}");
         }
 
-        loop.Post(() =>
-        {
-            var open = new HashSet<AsyncSocket>();
-            listening[address.Port] = (ListeningSocket.Start(loop, fd, (accepted, peer) =>
-            {
-                var socket = AsyncSocket.Accepted(loop, accepted);
-                open.Add(socket);
-                _ = ServeAsync(socket, tls, isEcho, open);
-            }), open);
-        });
+        loop.Post(() => listening[address.Port] = new Server(this, fd, tls, isEcho));
     }
 
-    readonly Dictionary<int, (ListeningSocket Listening, HashSet<AsyncSocket> Open)> listening = [];
+    /// <summary>A listening socket with its connections.</summary>
+    sealed class Server : IAcceptor
+    {
+        readonly Backends backends;
+        readonly TlsContext? tls;
+        readonly bool isEcho;
+        readonly ListeningSocket listening;
+        readonly HashSet<AwaitableSocket> open = [];
+
+        public Server(Backends backends, int fd, TlsContext? tls, bool isEcho)
+        {
+            (this.backends, this.tls, this.isEcho) = (backends, tls, isEcho);
+            listening = ListeningSocket.Start(backends.loop, fd, this) ?? throw new IOException("a backend cannot be watched");
+        }
+
+        public bool MayAccept => true;
+
+        public void OnAccepted(int fd, SocketAddressV4 peer)
+        {
+            if (AwaitableSocket.Accepted(backends.loop, fd) is { } socket)
+            {
+                open.Add(socket);
+                _ = backends.ServeAsync(socket, tls, isEcho, open);
+            }
+        }
+
+        public void OnExhausted()
+        {
+            // It waits with the others in the backlog.
+        }
+
+        public void Kill()
+        {
+            listening.Close();
+            foreach (var socket in open.ToList())
+            {
+                socket.Abort();
+            }
+        }
+    }
+
+    readonly Dictionary<int, Server> listening = [];
     readonly List<int> dead = [];
 
     /// <summary>Ends a server and all its connections at once, as a crash would.</summary>
@@ -42,12 +75,7 @@ sealed class Backends(EventLoop loop)
     {
         if (listening.Remove(port, out var server))
         {
-            server.Listening.Close();
-            foreach (var socket in server.Open.ToList())
-            {
-                socket.Abort();
-            }
-
+            server.Kill();
             lock (dead)
             {
                 dead.Add(port);
@@ -66,21 +94,17 @@ sealed class Backends(EventLoop loop)
 
         foreach (var port in ports)
         {
-            Listen(SocketAddressV4.Parse("127.0.0.1", (uint)port), null, false);
+            Listen(Ports.At(port), null, false);
         }
     }
 
-    async Task ServeAsync(AsyncSocket socket, TlsContext? tls, bool isEcho, HashSet<AsyncSocket> open)
+    async Task ServeAsync(AwaitableSocket socket, TlsContext? tls, bool isEcho, HashSet<AwaitableSocket> open)
     {
-        if (tls is not null)
+        if (tls is not null && await socket.SecureAsync(handshakes, tls, isServer: true, 10_000) < 0)
         {
-            var layer = TlsLayer.Accept(tls, socket);
-            socket.Attach(layer);
-            if (await handshakes.RunAsync(socket, layer, 10_000) < 0)
-            {
-                socket.Close();
-                return;
-            }
+            open.Remove(socket);
+            socket.Close();
+            return;
         }
 
         var buffer = new byte[64 * 1024];

@@ -5,41 +5,11 @@ using Weir.Proxy.Tls;
 
 namespace Weir.Proxy.Bench;
 
-/// <summary>What a load did. Latencies are microseconds, from when a request was due to when its answer had come whole.</summary>
-sealed class LoadResult
-{
-    public long Requests;
-    public long Bytes;
-    public long Failures;
-    public readonly List<int> Latencies = [];
-
-    public int Percentile(double part)
-    {
-        if (Latencies.Count == 0)
-        {
-            return 0;
-        }
-
-        Latencies.Sort();
-        return Latencies[Math.Min((int)(Latencies.Count * part), Latencies.Count - 1)];
-    }
-}
-
-/// <summary>How requests are made.</summary>
-/// <param name="Rate">Requests a second over all connections, each due at its time whatever became of those before; 0 for as many as come back.</param>
-/// <param name="MessageBytes">Of the echo of bytes; 0 for HTTP.</param>
-sealed record LoadPlan(
-    SocketAddressV4 Target, string Path = "/1k", int Connections = 64, double Rate = 0, bool NewConnectionEach = false, TlsContext? Tls = null,
-    int MessageBytes = 0, bool HandshakeOnly = false)
-{
-    /// <summary>Not where requests are too many to be kept account of one by one.</summary>
-    public bool KeepsLatencies { get; init; } = true;
-}
-
 /// <summary>A load of one loop's connections.</summary>
 sealed class Load(EventLoop loop)
 {
-    readonly HandshakeQueue handshakes = new(loop);
+    readonly HandshakeQueue handshakes = new(loop, HandshakeLimits.Default);
+    readonly Schedule schedule = new(loop);
 
     /// <summary>Runs for so long; blocks the caller, not the loop.</summary>
     public LoadResult Run(LoadPlan plan, TimeSpan duration)
@@ -55,13 +25,14 @@ sealed class Load(EventLoop loop)
             }
         });
         done.Wait();
+        result.Elapsed = duration;
         return result;
     }
 
     /// <summary>Connections that have made one request each and stay open until disposed of.</summary>
     public IDisposable HoldOpen(LoadPlan plan, out LoadResult result)
     {
-        var sockets = new List<AsyncSocket>();
+        var sockets = new List<AwaitableSocket>();
         var outcome = result = new LoadResult();
         var done = new CountdownEvent(plan.Connections);
         loop.Post(() => _ = OpenAllAsync());
@@ -86,7 +57,7 @@ sealed class Load(EventLoop loop)
         return new Held(loop, sockets);
     }
 
-    sealed class Held(EventLoop loop, List<AsyncSocket> sockets) : IDisposable
+    sealed class Held(EventLoop loop, List<AwaitableSocket> sockets) : IDisposable
     {
         public void Dispose()
         {
@@ -107,15 +78,15 @@ sealed class Load(EventLoop loop)
         var request = Request(plan);
         var buffer = new byte[64 * 1024];
         var message = new byte[plan.MessageBytes];
-        AsyncSocket? socket = null;
+        AwaitableSocket? socket = null;
         var interval = plan.Rate > 0 ? Stopwatch.Frequency * plan.Connections / plan.Rate : 0;
         var due = Stopwatch.GetTimestamp() + (interval * index / plan.Connections);
-        var timer = new Pause(loop);
-        while (Stopwatch.GetTimestamp() < end)
+        var pause = new Pause(schedule);
+        while (Stopwatch.GetTimestamp() < end && !plan.Stop.IsCancellationRequested)
         {
             if (interval > 0)
             {
-                await timer.UntilAsync((long)due);
+                await pause.UntilAsync((long)due);
             }
 
             var start = interval > 0 ? (long)due : Stopwatch.GetTimestamp();
@@ -129,6 +100,10 @@ sealed class Load(EventLoop loop)
                 if (plan.KeepsLatencies)
                 {
                     result.Latencies.Add((int)Stopwatch.GetElapsedTime(start).TotalMicroseconds);
+                    if (plan.KeepsTimes)
+                    {
+                        result.Times.Add(Stopwatch.GetTimestamp());
+                    }
                 }
             }
             else
@@ -147,35 +122,21 @@ sealed class Load(EventLoop loop)
         done.Signal();
     }
 
-    async ValueTask<AsyncSocket?> OpenAsync(LoadPlan plan)
+    async ValueTask<AwaitableSocket?> OpenAsync(LoadPlan plan)
     {
-        if (AsyncSocket.Create(loop) is not { } socket)
-        {
-            return null;
-        }
-
-        if (await socket.ConnectAsync(plan.Target, 5000) < 0)
+        var socket = new AwaitableSocket(loop);
+        if (await socket.ConnectAsync(plan.Target, 5000) < 0
+            || (plan.Tls is { } tls && await socket.SecureAsync(handshakes, tls, isServer: false, 5000) < 0))
         {
             socket.Close();
             return null;
-        }
-
-        if (plan.Tls is { } tls)
-        {
-            var layer = TlsLayer.Connect(tls, socket, "bench", 0);
-            socket.Attach(layer);
-            if (await handshakes.RunAsync(socket, layer, 5000) < 0)
-            {
-                socket.Close();
-                return null;
-            }
         }
 
         return socket;
     }
 
     /// <summary>One request; the answer's length is read from its head.</summary>
-    static async ValueTask<bool> AskAsync(AsyncSocket socket, byte[] request, byte[] buffer, LoadResult result)
+    static async ValueTask<bool> AskAsync(AwaitableSocket socket, byte[] request, byte[] buffer, LoadResult result)
     {
         if (await socket.WriteAsync(request, 10_000) < 0)
         {
@@ -232,7 +193,7 @@ sealed class Load(EventLoop loop)
         return 0;
     }
 
-    static async ValueTask<bool> EchoAsync(AsyncSocket socket, byte[] message, byte[] buffer, LoadResult result)
+    static async ValueTask<bool> EchoAsync(AwaitableSocket socket, byte[] message, byte[] buffer, LoadResult result)
     {
         if (await socket.WriteAsync(message, 10_000) < 0)
         {
@@ -252,17 +213,5 @@ sealed class Load(EventLoop loop)
 
         result.Bytes += message.Length * 2;
         return true;
-    }
-}
-
-/// <summary>Waits until a time, to within a turn of the loop.</summary>
-sealed class Pause(EventLoop loop) : Signal
-{
-    public async ValueTask UntilAsync(long ticks)
-    {
-        while (Stopwatch.GetTimestamp() < ticks)
-        {
-            await loop.TurnAsync(this);
-        }
     }
 }

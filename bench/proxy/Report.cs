@@ -6,9 +6,12 @@ namespace Weir.Proxy.Bench;
 /// <summary>The figures, as a table on the terminal, in Markdown, and as a plot.</summary>
 sealed class Report
 {
-    sealed record Row(string Title, string Name, string Unit, double Goal, bool IsRatio, List<(string Who, List<double> Samples)> Figures, string Remark)
+    /// <summary>The name of an earlier version of ours in figures.</summary>
+    public const string Baseline = "weir-baseline";
+
+    sealed record Row(string Title, string Name, string Unit, double Goal, bool IsRatio, List<Figure> Figures, string Remark)
     {
-        double Best => Figures.Skip(1).Min(f => Median(f.Samples));
+        public double Best => Figures.Skip(1).Where(f => f.IsRival).Select(f => Median(f.Samples)).DefaultIfEmpty(double.NaN).Min();
 
         public double Value => IsRatio ? Median(Figures[0].Samples) / Best : Median(Figures[0].Samples);
 
@@ -24,13 +27,13 @@ sealed class Report
         return sorted.Count == 0 ? 0 : (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
     }
 
-    /// <summary>Ours is the first; the goal is a part of the best of the others.</summary>
-    public void Add(string title, string name, string unit, double goal, List<(string, List<double>)> figures, string remark) =>
+    /// <summary>Ours is the first; the goal is a part of the best of its rivals.</summary>
+    public void Add(string title, string name, string unit, double goal, List<Figure> figures, string remark) =>
         Print(new Row(title, name, unit, goal, true, figures, remark));
 
     /// <param name="others">To compare with; the limit is ours alone.</param>
-    public void AddLimit(string title, string name, string unit, double limit, List<double> samples, params (string Who, List<double> Samples)[] others) =>
-        Print(new Row(title, name, unit, limit, false, [("weir", samples), .. others], ""));
+    public void AddLimit(string title, string name, string unit, double limit, List<double> samples, params Figure[] others) =>
+        Print(new Row(title, name, unit, limit, false, [new Figure("weir", samples), .. others], ""));
 
     public void Note(string text)
     {
@@ -53,12 +56,13 @@ sealed class Report
     public void Write(string directory, bool isQuick)
     {
         Directory.CreateDirectory(directory);
-        var text = new StringBuilder("| Case | Weir | nginx | HAProxy | unit | of the best | goal | |\n|---|---|---|---|---|---|---|---|\n");
+        var columns = rows.SelectMany(r => r.Figures).Select(f => f.Who).Distinct().OrderBy(who => who != "weir").ToList();
+        var text = new StringBuilder($"| Case | {string.Join(" | ", columns)} | unit | of the best | goal | |\n|---|{string.Concat(columns.Select(_ => "---|"))}---|---|---|---|\n");
         foreach (var row in rows)
         {
-            string Of(string who) => row.Figures.Find(f => f.Who == who) is (not null, var samples)
-                ? Number(Median(samples)) + (samples.Count > 1 ? $" ({Number(samples.Min())}–{Number(samples.Max())})" : "") : "";
-            text.Append(CultureInfo.InvariantCulture, $"| {row.Title} | {Of("weir")} | {Of("nginx")} | {Of("haproxy")} | {row.Unit} | {(row.IsRatio ? Number(row.Value) : "")} | ≤ {Number(row.Goal)} | {(row.IsMet ? "met" : "**missed**")} |\n");
+            string Of(string who) => row.Figures.Find(f => f.Who == who) is { } figure
+                ? Number(Median(figure.Samples)) + (figure.Samples.Count > 1 ? $" ({Number(figure.Samples.Min())}–{Number(figure.Samples.Max())})" : "") : "";
+            text.Append(CultureInfo.InvariantCulture, $"| {row.Title} | {string.Join(" | ", columns.Select(Of))} | {row.Unit} | {(row.IsRatio ? Number(row.Value) : "")} | ≤ {Number(row.Goal)} | {(row.IsMet ? "met" : "**missed**")} |\n");
         }
 
         foreach (var note in notes)
@@ -76,18 +80,17 @@ sealed class Report
     {
         var compared = rows.Where(r => r.IsRatio).ToList();
         var svg = new StringBuilder($"""<svg xmlns="http://www.w3.org/2000/svg" width="820" height="{40 + (compared.Count * 74)}" font-family="sans-serif" font-size="12">""");
-        svg.Append("""<rect width="100%" height="100%" fill="white"/><text x="10" y="20">Cost relative to the better of nginx and HAProxy (shorter is better); the red line is the goal</text>""");
+        svg.Append("""<rect width="100%" height="100%" fill="white"/><text x="10" y="20">Cost relative to the best of the others (shorter is better); the red line is the goal</text>""");
         var y = 36;
         foreach (var row in compared)
         {
-            var best = row.Figures.Skip(1).Min(f => Median(f.Samples));
             var top = y;
             svg.Append(CultureInfo.InvariantCulture, $"""<text x="10" y="{y + 12}" font-weight="bold">{row.Title} ({row.Unit})</text>""");
             y += 18;
-            foreach (var (who, samples) in row.Figures)
+            foreach (var (who, samples, _) in row.Figures)
             {
                 var value = Median(samples);
-                var width = Math.Min(value / best, 2.6) * 250;
+                var width = Math.Min(value / row.Best, 2.6) * 250;
                 svg.Append(CultureInfo.InvariantCulture, $"""<text x="10" y="{y + 11}">{who}</text><rect x="70" y="{y}" width="{width:0}" height="13" fill="{(who == "weir" ? "#2a7ab0" : "#b9c4cc")}"/><text x="{75 + width:0}" y="{y + 11}">{Number(value)}</text>""");
                 y += 16;
             }
@@ -99,3 +102,7 @@ sealed class Report
         return svg.Append("</svg>\n").ToString();
     }
 }
+
+/// <summary>What one of those compared did, round by round.</summary>
+/// <param name="IsRival">The goal is measured against it, if it is the best.</param>
+sealed record Figure(string Who, List<double> Samples, bool IsRival = true);

@@ -28,27 +28,28 @@ static class Soak
     {
         var certificates = new Certificates(directory);
         using var loop = new EventLoop(0, TimeProvider.System);
+        loop.OnFault = fault => Console.Error.WriteLine(fault);
         loop.Start();
         var backends = new Backends(loop);
         for (var i = 0; i < 4; i++)
         {
-            backends.Listen(SocketAddressV4.Parse("127.0.0.1", (uint)(Configurations.Backend + i)), null, false);
-            backends.Listen(SocketAddressV4.Parse("127.0.0.1", (uint)(Configurations.TlsBackend + i)), certificates.Server(), false);
+            backends.Listen(Ports.At(Ports.Backend + i), null, false);
+            backends.Listen(Ports.At(Ports.TlsBackend + i), certificates.Server(), false);
         }
 
-        backends.Listen(SocketAddressV4.Parse("127.0.0.1", Configurations.EchoBackend), null, true);
+        backends.Listen(Ports.At(Ports.EchoBackend), null, true);
         WriteConfiguration(directory, 0);
         using var source = new Contender("xds", "1", $"{weir} xds serve {directory}/soak.yaml --socket {directory}/soak.sock", directory);
         SpinWait.SpinUntil(() => File.Exists($"{directory}/soak.sock"), TimeSpan.FromSeconds(30));
         using var ours = new Contender("weir", "0", $"{proxy} router --xds unix:{directory}/soak.sock --state {directory}/state", directory);
-        SpinWait.SpinUntil(() => Answers(Configurations.WeirTcp), TimeSpan.FromSeconds(30));
+        SpinWait.SpinUntil(() => Answers(Ports.WeirTcp), TimeSpan.FromSeconds(30));
 
         var load = new Load(loop);
         LoadPlan[] plans =
         [
-            new(At(Configurations.WeirHttp), Connections: 48) { KeepsLatencies = false }, new(At(Configurations.WeirTls), Connections: 16, Tls: certificates.Client()) { KeepsLatencies = false },
-            new(At(Configurations.WeirTcp), Connections: 8, MessageBytes: 16 * 1024) { KeepsLatencies = false },
-            new(At(Configurations.WeirHttp), Connections: 4, NewConnectionEach: true) { KeepsLatencies = false },
+            new(Ports.At(Ports.WeirHttp), Connections: 48) { KeepsLatencies = false }, new(Ports.At(Ports.WeirTls), Connections: 16, Tls: certificates.Client()) { KeepsLatencies = false },
+            new(Ports.At(Ports.WeirTcp), Connections: 8, MessageBytes: 16 * 1024) { KeepsLatencies = false },
+            new(Ports.At(Ports.WeirHttp), Connections: 4, NewConnectionEach: true) { KeepsLatencies = false },
         ];
 
         // Each kind gets its part of the processor, seven tenths of it together.
@@ -69,7 +70,7 @@ static class Soak
                 // One endpoint after the other dies in the middle of whatever it does, and is there again two seconds later.
                 if (second % 3 == 0)
                 {
-                    backends.Kill(Configurations.Backend + (second / 3 % 4));
+                    backends.Kill(Ports.Backend + (second / 3 % 4));
                 }
                 else if (second % 3 == 2)
                 {
@@ -135,8 +136,6 @@ static class Soak
         return 0;
     }
 
-    static SocketAddressV4 At(int port) => SocketAddressV4.Parse("127.0.0.1", (uint)port);
-
     static bool Answers(int port)
     {
         try
@@ -153,7 +152,7 @@ static class Soak
     /// <summary>Every version differs from the last: headers, clusters' time limits, a listener and a cluster that come and go.</summary>
     static void WriteConfiguration(string directory, int version)
     {
-        var text = Configurations.Weir(directory, version);
+        var text = WeirConfiguration.Changed(directory, version);
         File.WriteAllText($"{directory}/next.yaml", text);
         File.Move($"{directory}/next.yaml", $"{directory}/soak.yaml", overwrite: true);
     }

@@ -8,6 +8,7 @@ public static class GrpcFraming
 {
     public const string ContentType = "application/grpc";
     public const string DeltaMethod = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+    public const string StateOfTheWorldMethod = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
     /// <summary>A message larger than this is refused before memory is taken for it.</summary>
     public const int MaximumMessage = 64 * 1024 * 1024;

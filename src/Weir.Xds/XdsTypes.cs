@@ -12,6 +12,9 @@ public static class XdsTypes
     public const string Route = Prefix + "envoy.config.route.v3.RouteConfiguration";
     public const string Secret = Prefix + "envoy.extensions.transport_sockets.tls.v3.Secret";
 
+    /// <summary>Wraps a resource where it has to carry more than itself.</summary>
+    public const string Wrapper = Prefix + "envoy.service.discovery.v3.Resource";
+
     public const string HttpConnectionManager = Prefix + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     public const string TcpProxy = Prefix + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy";
     public const string Router = Prefix + "envoy.extensions.filters.http.router.v3.Router";

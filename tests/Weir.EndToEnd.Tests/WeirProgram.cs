@@ -10,6 +10,9 @@ static class WeirProgram
 
     static readonly string Path = System.IO.Path.Combine(Root, "apps/Weir/bin/Release/net10.0/weir");
 
+    /// <summary>The proxy's program.</summary>
+    public static readonly string Proxy = System.IO.Path.Combine(Root, "apps/Weir.Proxy/bin/Release/net10.0/weir-proxy");
+
     static string FindRoot()
     {
         var directory = new DirectoryInfo(AppContext.BaseDirectory);

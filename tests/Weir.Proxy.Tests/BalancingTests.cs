@@ -245,13 +245,12 @@ public class BalancingTests
         Assert.EndsWith("far!", await AskAsync(proxy));
     }
 
-    [Theory]
-    [InlineData("maglev: table_size 100 is not a prime")]
-    public async Task A_table_size_that_is_no_prime_is_refused(string reason)
+    [Fact]
+    public async Task A_table_size_that_is_no_prime_is_refused()
     {
         await using var proxy = new ProxyHarness();
 
-        Assert.Contains(reason, proxy.Cluster("c", [1], c =>
+        Assert.Contains("maglev_lb_config.table_size: 100 is not a prime", proxy.Cluster("c", [1], c =>
         {
             c.LbPolicy = XdsCluster.Types.LbPolicy.Maglev;
             c.MaglevLbConfig = new XdsCluster.Types.MaglevLbConfig { TableSize = 100 };

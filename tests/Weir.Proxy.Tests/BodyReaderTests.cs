@@ -1,5 +1,7 @@
 using System.Text;
+using Weir.Proxy.Http;
 using Weir.Proxy.Http1;
+using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Tests;
 
@@ -36,10 +38,17 @@ public class BodyReaderTests
     public void Broken_chunks_are_seen(string wire)
     {
         var body = new BodyReader(BodyKind.Chunked, -1);
+        var trailers = new TrailerReader(new BufferPool());
+        ReadOnlySpan<byte> left = Encoding.ASCII.GetBytes(wire);
 
-        body.Advance(Encoding.ASCII.GetBytes(wire));
+        ReadStatus status;
+        while ((status = body.Read(left, out var framing, out var content, ref trailers)) == ReadStatus.Content)
+        {
+            body.Consume(content);
+            left = left[(framing + content)..];
+        }
 
-        Assert.True(body.IsBroken);
+        Assert.Equal(ReadStatus.Failed, status);
         Assert.False(body.IsDone);
     }
 
@@ -48,25 +57,56 @@ public class BodyReaderTests
     {
         var body = new BodyReader(BodyKind.Length, 5);
 
-        Assert.Equal(3, body.Advance("abc"u8));
-        Assert.Equal(2, body.Advance("deNEXT"u8));
-        Assert.True(body.IsDone);
+        var trailers = default(TrailerReader);
+        Assert.Equal(ReadStatus.Content, body.Read("abc"u8, out _, out var first, ref trailers));
+        body.Consume(first);
+        Assert.Equal(ReadStatus.Content, body.Read("deNEXT"u8, out _, out var second, ref trailers));
+        body.Consume(second);
+
+        Assert.Equal((3, 2), (first, second));
+        Assert.Equal(ReadStatus.End, body.Read("NEXT"u8, out _, out _, ref trailers));
+    }
+
+    [Fact]
+    public void Trailers_are_read_and_those_of_framing_discarded()
+    {
+        var trailers = new TrailerReader(new BufferPool());
+        var body = new BodyReader(BodyKind.Chunked, -1);
+        var wire = "0\r\nContent-Length: 5\r\nX-Sum: 1 2\r\nHost: other\r\nTransfer-Encoding: chunked\r\n\r\nNEXT"u8;
+
+        Assert.Equal(ReadStatus.End, body.Read(wire, out var framing, out _, ref trailers));
+
+        Assert.Equal(wire.Length - 4, framing);
+        Assert.Equal(1, trailers.Fields!.Fields.Count);
+        Assert.True(trailers.Fields.TryGet("x-sum"u8, out var value));
+        Assert.Equal("1 2", Encoding.ASCII.GetString(value));
     }
 
     static (string Content, int Taken) ReadAll(byte[] bytes, int size)
     {
         var body = new BodyReader(BodyKind.Chunked, -1);
-        var content = new StringBuilder();
-        var at = 0;
-        while (!body.IsDone && at < bytes.Length)
+        var trailers = new TrailerReader(new BufferPool());
+        var text = new StringBuilder();
+        var (start, end) = (0, 0);
+        while (true)
         {
-            var window = bytes.AsSpan(at, Math.Min(size, bytes.Length - at));
-            var taken = body.AdvanceContent(window, out var slice);
-            content.Append(Encoding.ASCII.GetString(slice.Of(window)));
-            Assert.False(body.IsBroken);
-            at += taken;
+            var status = body.Read(bytes.AsSpan(start, end - start), out var framing, out var content, ref trailers);
+            start += framing;
+            switch (status)
+            {
+                case ReadStatus.Content:
+                    text.Append(Encoding.ASCII.GetString(bytes, start, content));
+                    body.Consume(content);
+                    start += content;
+                    break;
+                case ReadStatus.Wait:
+                    Assert.True(end < bytes.Length);
+                    end = Math.Min(end + size, bytes.Length);
+                    break;
+                default:
+                    Assert.Equal(ReadStatus.End, status);
+                    return (text.ToString(), start);
+            }
         }
-
-        return (content.ToString(), at);
     }
 }

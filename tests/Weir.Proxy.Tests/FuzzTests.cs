@@ -1,5 +1,8 @@
 using System.Text;
+using Weir.Proxy.Http;
 using Weir.Proxy.Http1;
+using Weir.Proxy.Reactor;
+using Weir.Proxy.Telemetry;
 using Weir.Proxy.Inspection;
 
 namespace Weir.Proxy.Tests;
@@ -92,20 +95,27 @@ public class FuzzTests
         var start = 0;
         var searched = 0;
         BodyReader? body = null;
+        var trailers = new TrailerReader(new BufferPool());
         var content = new StringBuilder();
         while (result.Count < 50)
         {
             if (body is { } reader)
             {
-                while (start < available && !reader.IsDone && !reader.IsBroken)
+                var status = ReadStatus.Content;
+                while (status == ReadStatus.Content)
                 {
-                    var taken = reader.AdvanceContent(bytes.AsSpan(start, available - start), out var part);
-                    content.Append(Encoding.Latin1.GetString(part.Of(bytes.AsSpan(start))));
-                    start += taken;
+                    status = reader.Read(bytes.AsSpan(start, available - start), out var framing, out var length, ref trailers);
+                    content.Append(Encoding.Latin1.GetString(bytes, start + framing, length));
+                    if (status == ReadStatus.Content)
+                    {
+                        reader.Consume(length);
+                    }
+
+                    start += framing + length;
                 }
 
                 body = reader;
-                if (reader.IsBroken)
+                if (status == ReadStatus.Failed)
                 {
                     result.Add("broken body");
                     return result;

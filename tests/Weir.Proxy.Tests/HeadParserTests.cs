@@ -1,4 +1,5 @@
 using System.Text;
+using Weir.Proxy.Http;
 using Weir.Proxy.Http1;
 
 namespace Weir.Proxy.Tests;
@@ -29,7 +30,24 @@ public class HeadParserTests
     [InlineData("GET /\u00e9 HTTP/1.1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
     [InlineData("G(T / HTTP/1.1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
     [InlineData("GET / HTTP/2.0\r\nHost: a\r\n\r\n", ParseError.VersionNotSupported)]
-    [InlineData("GET / HTTP/1.2\r\nHost: a\r\n\r\n", ParseError.VersionNotSupported)]
+    [InlineData("GET / HTTP/0.9\r\nHost: a\r\n\r\n", ParseError.VersionNotSupported)]
+    [InlineData("GET / HTTP/1,1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
+    [InlineData("GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: a:-1\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: :80\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: ::1\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: ::1]\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: []\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: [::1]:x\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET / HTTP/1.1\r\nHost: a[b]\r\n\r\n", ParseError.BadHost)]
+    [InlineData("GET http://a:x/ HTTP/1.1\r\nHost: a\r\n\r\n", ParseError.BadHost)]
+    [InlineData("CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
+    [InlineData("CONNECT a: HTTP/1.1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
+    [InlineData("CONNECT [::1] HTTP/1.1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
     [InlineData("GET / http/1.1\r\nHost: a\r\n\r\n", ParseError.Malformed)]
     [InlineData("GET / HTTP/1.1\r\nHost : a\r\n\r\n", ParseError.Malformed)]
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\n X: folded\r\n\r\n", ParseError.Malformed)]
@@ -58,6 +76,46 @@ public class HeadParserTests
     [InlineData("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nTransfer-Encoding: chunked\r\n\r\n", ParseError.ConnectWithBody)]
     [InlineData("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", ParseError.BadTransferEncoding)]
     public void Refuses_what_could_be_read_in_two_ways(string request, ParseError expected) => Assert.Equal(expected, Parse(request, new MessageHead()));
+
+    /// <summary>RFC 9112 section 3.2 and RFC 3986 section 3.2.</summary>
+    [Theory]
+    [InlineData("a")]
+    [InlineData("a.b-c_d~:0")]
+    [InlineData("a:")]
+    [InlineData("a:65535")]
+    [InlineData("127.0.0.1:80")]
+    [InlineData("[::1]")]
+    [InlineData("[::ffff:1.2.3.4]:8080")]
+    [InlineData("[fe80::1%25eth0]:80")]
+    [InlineData("a%41!$&'()*+,;=")]
+    public void A_host_may_be_a_name_or_an_address_with_a_port(string host) =>
+        Assert.Equal(ParseError.None, Parse($"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n", new MessageHead()));
+
+    /// <summary>RFC 9110 section 2.5: the first digit says whether a message can be understood.</summary>
+    [Theory]
+    [InlineData("HTTP/1.0", true)]
+    [InlineData("HTTP/1.1", false)]
+    [InlineData("HTTP/1.2", false)]
+    [InlineData("HTTP/1.9", false)]
+    public void A_later_minor_version_is_served_as_the_one_that_is_known(string version, bool isHttp10)
+    {
+        var head = new MessageHead();
+
+        Assert.Equal(ParseError.None, Parse($"GET / {version}\r\nHost: a\r\n\r\n", head));
+        Assert.Equal((isHttp10, !isHttp10), (head.IsHttp10, head.KeepAlive));
+    }
+
+    [Theory]
+    [InlineData(ConnectionOptions.MaximumNamed, ParseError.None)]
+    [InlineData(ConnectionOptions.MaximumNamed + 1, ParseError.TooManyHeaders)]
+    public void Connection_may_name_so_many_headers_and_no_more(int count, ParseError expected)
+    {
+        var options = string.Join(",", Enumerable.Repeat("a", count));
+
+        Assert.Equal(expected, Parse($"GET / HTTP/1.1\r\nHost: a\r\nConnection: {options}\r\n\r\n", new MessageHead()));
+        Assert.Equal(expected, Parse($"GET / HTTP/1.1\r\nHost: a\r\n{string.Concat(Enumerable.Repeat("Connection: a\r\n", count))}\r\n", new MessageHead()));
+        Assert.Equal(ParseError.None, Parse($"GET / HTTP/1.1\r\nHost: a\r\nConnection: {options.Replace("a", "close,, keep-alive")}\r\n\r\n", new MessageHead()));
+    }
 
     [Fact]
     public void Absolute_form_goes_before_host()

@@ -77,9 +77,9 @@ public sealed class LifecycleTests : IDisposable
         taken.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0));
         taken.Listen();
         var bad = new Listener { Name = "bad", Address = Socket(((System.Net.IPEndPoint)taken.LocalEndPoint!).Port) };
-        bad.FilterChains.Add(Http(_ => { }, To("c")));
+        bad.FilterChains.Add(ProxyHarness.Http(_ => { }, To("c")));
         var good = new Listener { Name = "good", Address = Socket(proxy.Port) };
-        good.FilterChains.Add(Http(_ => { }, To("c")));
+        good.FilterChains.Add(ProxyHarness.Http(_ => { }, To("c")));
 
         Assert.Matches("^listener bad: cannot listen on 127.0.0.1:\\d+: address already in use$", proxy.Apply(XdsTypes.Listener, ("bad", bad), ("good", good)));
         Assert.EndsWith("ok", await proxy.ExchangeAsync(Get, IsOk));
@@ -138,7 +138,7 @@ public sealed class LifecycleTests : IDisposable
 
         Assert.True(second.Store.IsReady);
         Assert.Equal("1", second.Store.Versions(XdsTypes.Cluster)["c"]);
-        Assert.Single(second.Store.Held, h => h.Type == XdsTypes.Listener);
+        Assert.Single(second.Store.InForce, h => h.Type == XdsTypes.Listener);
     }
 
     [Fact]
@@ -151,7 +151,7 @@ public sealed class LifecycleTests : IDisposable
         new LastGoodConfiguration(path, proxy.Store, proxy.Engine.Log, TimeProvider.System).Load();
 
         Assert.False(proxy.Store.IsReady);
-        Assert.Empty(proxy.Store.Held);
+        Assert.Empty(proxy.Store.InForce);
     }
 
     [Fact]
@@ -190,12 +190,12 @@ public sealed class LifecycleTests : IDisposable
             }
         });
         SpinWait.SpinUntil(() => Interlocked.Read(ref served) > 50, TimeSpan.FromSeconds(10));
-        var taken = Handover.Take(path)!.Value;
+        var taken = Handover.Take(path, first.Engine.Log)!.Value;
         Assert.Single(taken.Sockets);
         var successor = new ProxyEngine(new EngineOptions { Seed = 2 }, new StatsRegistry(1), TimeProvider.System, first.Engine.Log);
         var store = new ConfigStore(successor, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
         successor.Start(taken.Sockets);
-        foreach (var (type, resource) in first.Store.Held)
+        foreach (var (type, resource) in first.Store.InForce)
         {
             Assert.Empty(store.Apply(type, [resource], []));
         }
@@ -217,7 +217,7 @@ public sealed class LifecycleTests : IDisposable
     [Fact]
     public async Task Nothing_is_taken_over_where_nobody_offers()
     {
-        Assert.Null(Handover.Take(Path.Combine(directory, "none.sock")));
+        Assert.Null(Handover.Take(Path.Combine(directory, "none.sock"), new ProxyLog(TimeProvider.System, TextWriter.Null)));
         await Task.CompletedTask;
     }
 }

@@ -162,6 +162,21 @@ public sealed class ObservabilityTests : IDisposable
     }
 
     [Fact]
+    public async Task Spans_never_go_in_the_clear_to_a_cluster_that_has_tls()
+    {
+        await using var proxy = new ProxyHarness(new EngineOptions { Seed = 1, QuietTime = TimeSpan.FromMilliseconds(100) });
+        var (port, received) = Collector(proxy);
+        proxy.Clusters(("c", [proxy.Answering(Ok)]));
+        Assert.Null(proxy.Cluster("collector", [port], c => c.TransportSocket = ProxyHarness.Upstream(new Envoy.Extensions.TransportSockets.Tls.V3.UpstreamTlsContext())));
+        Assert.Null(proxy.Routes(h => Trace(h, new ZipkinConfig { CollectorCluster = "collector" }, XdsTypes.Zipkin), To("c")));
+
+        await AskAsync(proxy, "GET /secret HTTP/1.1\r\nHost: a\r\n\r\n");
+
+        Assert.True(SpinWait.SpinUntil(() => proxy.Engine.DroppedSpans == 1, TimeSpan.FromSeconds(10)));
+        Assert.False(received.Task.IsCompleted);
+    }
+
+    [Fact]
     public async Task B3_is_spoken_with_those_who_speak_it_and_spans_reach_zipkin()
     {
         await using var proxy = new ProxyHarness();

@@ -55,8 +55,23 @@ public class PathRulesTests
     [InlineData(EscapedSlashes.Reject, "/a/b", PathVerdict.Unchanged, "/a/b")]
     [InlineData(EscapedSlashes.UnescapeAndRedirect, "/a%2F..%2fb", PathVerdict.Redirect, "/b")]
     [InlineData(EscapedSlashes.UnescapeAndForward, "/a%2F..%2fb", PathVerdict.Unchanged, "/b")]
+    [InlineData(EscapedSlashes.UnescapeAndForward, "/%2Fevil", PathVerdict.Unchanged, "//evil")]
     public void Escaped_slashes_are_treated_as_configured(EscapedSlashes action, string path, PathVerdict verdict, string expected) =>
         Assert.Equal((verdict, expected), Apply(new PathRules(true, false, action), path));
+
+    /// <summary>A location that begins with two slashes is another host's, and browsers take backslashes for slashes.</summary>
+    [Theory]
+    [InlineData("/%2Fevil", "/evil")]
+    [InlineData("/%5Cevil", "/evil")]
+    [InlineData("/%2F%5c%2f/evil/%2F", "/evil//")]
+    [InlineData("//evil/a%2Fb", "/evil/a/b")]
+    [InlineData("/%2F", "/")]
+    [InlineData("/a%2F", "/a/")]
+    public void A_redirect_never_leads_to_another_host(string path, string expected)
+    {
+        Assert.Equal((PathVerdict.Redirect, expected), Apply(new PathRules(false, false, EscapedSlashes.UnescapeAndRedirect), path));
+        Assert.Equal((PathVerdict.Redirect, expected), Apply(new PathRules(true, false, EscapedSlashes.UnescapeAndRedirect), path));
+    }
 
     [Fact]
     public void Normalising_twice_changes_nothing_more()

@@ -89,12 +89,14 @@ public sealed class ProgramTests : IDisposable
         throw new TimeoutException("the proxy did not start");
     }
 
-    [Fact]
-    public async Task With_no_descriptor_left_those_served_are_unharmed_and_it_recovers()
+    [Theory]
+    [InlineData("")]
+    [InlineData("--max-memory 4096")]
+    public async Task With_no_descriptor_left_those_served_are_unharmed_and_it_recovers(string watched)
     {
         await using var scripts = new ProxyHarness();
         var port = await KeepAsync(directory, scripts);
-        var process = Start("--concurrency 1", descriptors: 120);
+        var process = Start($"--concurrency 1 {watched}", descriptors: 120);
         await using var held = await WaitForAsync(port);
         Assert.EndsWith("ok", await AskAsync(held));
 
@@ -108,7 +110,7 @@ public sealed class ProgramTests : IDisposable
             }
         }
 
-        for (var i = 0; i < 20; i++)
+        for (var watch = Stopwatch.StartNew(); watch.Elapsed < TimeSpan.FromSeconds(1);)
         {
             Assert.EndsWith("ok", await AskAsync(held));
         }

@@ -31,16 +31,18 @@ sealed class ProxyHarness : IAsyncDisposable
     readonly ProxyEngine engine;
     readonly ConfigStore store;
     readonly List<TcpListener> listeners = [];
+    readonly TextWriter log = TextWriter.Synchronized(new StringWriter());
 
     // Some tests block a thread while they wait; on few cores the scripts of others would starve meanwhile.
     static ProxyHarness() => ThreadPool.SetMinThreads(32, 32);
 
-    public ProxyHarness(EngineOptions? options = null)
+    /// <param name="inherited">Sockets of a predecessor.</param>
+    public ProxyHarness(EngineOptions? options = null, Dictionary<Reactor.SocketAddressV4, List<int>>? inherited = null)
     {
         Stats = new StatsRegistry(options?.Concurrency ?? 1);
-        engine = Engine = new ProxyEngine(options ?? new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, TextWriter.Null));
+        engine = Engine = new ProxyEngine(options ?? new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, log));
         store = new ConfigStore(engine, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
-        engine.Start();
+        engine.Start(inherited);
         Port = FreePort();
     }
 
@@ -327,5 +329,6 @@ sealed class ProxyHarness : IAsyncDisposable
     {
         listeners.ForEach(l => l.Stop());
         await engine.DrainAsync(TimeSpan.Zero, TimeProvider.System);
+        Assert.DoesNotContain("internal error", log.ToString()!, StringComparison.Ordinal);
     }
 }

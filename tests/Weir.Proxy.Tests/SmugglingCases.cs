@@ -71,7 +71,7 @@ static class SmugglingCases
             " 5\r\nhello\r\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n", "\t5\r\nhello\r\n0\r\n\r\n", "5\r\nhelloX\r\n0\r\n\r\n", "5\r\nhell\r\n0\r\n\r\n", "6\r\nhello\r\n0\r\n\r\n", "g\r\nhello\r\n0\r\n\r\n", "\r\nhello\r\n0\r\n\r\n",
             "5,5\r\nhello\r\n0\r\n\r\n", "10000000000000005\r\nhello\r\n0\r\n\r\n", "ffffffffffffffff\r\nhello\r\n0\r\n\r\n", "fffffffffffffffffffffff5\r\nhello\r\n0\r\n\r\n", "5\0\r\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n",
             "5;a\0\r\nhello\r\n0\r\n\r\n", "5;\rx\r\nhello\r\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "5\r\n\r\nhello\r\n0\r\n\r\n", "0\r\nX: y\n\r\n", "0\r\n X: folded\r\n\r\n", "0\r\n: empty\r\n\r\n", "0\r\nX y: z\r\n\r\n", "0\r\nX\0: z\r\n\r\n",
-            "0\r\nX : z\r\n\r\n", "0\r\nno colon\r\n\r\n", "0\r\nContent-Length: 5\r\n\r\n", "0\r\nTransfer-Encoding: chunked\r\n\r\n", "0\r\nHost: evil\r\n\r\n", "0\r\nX: \x01\r\n\r\n",
+            "0\r\nX : z\r\n\r\n", "0\r\nno colon\r\n\r\n", "0\r\nX: \x01\r\n\r\n",
         })
         {
             yield return Post("Transfer-Encoding: chunked\r\n", chunks);
@@ -82,7 +82,7 @@ static class SmugglingCases
         {
             "GET  /first HTTP/1.1", "GET /first  HTTP/1.1", "GET\t/first\tHTTP/1.1", " GET /first HTTP/1.1", "GET /first HTTP/1.1 ", "GET /first", "GET /first HTTP/1.1\r", "GET /fi rst HTTP/1.1", "GET /first\0 HTTP/1.1",
             "GET /fir\x7fst HTTP/1.1", "GET /first\u00e9 HTTP/1.1", "GET /first#x HTTP/1.1", "GET first HTTP/1.1", "GET * HTTP/1.1", "GET ftp://a/ HTTP/1.1", "GET http:///first HTTP/1.1", "GET http://a b/ HTTP/1.1",
-            "G(T /first HTTP/1.1", "GET: /first HTTP/1.1", "\0GET /first HTTP/1.1", "GET /first HTTP/1,1", "GET /first HTTP/11", "GET /first http/1.1", "GET /first HTTP /1.1", "GET /first HTTP/1.1x", "GET /first HTTP/0.9", "GET /first HTTP/1.2",
+            "G(T /first HTTP/1.1", "GET: /first HTTP/1.1", "\0GET /first HTTP/1.1", "GET /first HTTP/1,1", "GET /first HTTP/11", "GET /first http/1.1", "GET /first HTTP /1.1", "GET /first HTTP/1.1x", "GET /first HTTP/0.9", "GET /first HTTP/2.1",
             "GET /first HTTP/2.0", "GET /first HTTP/1.10", "GET /first HTTP/01.1", "GET /first HTTPS/1.1", "GET /first\vHTTP/1.1", "GET\u00a0/first HTTP/1.1", "PRI * HTTP/2.0", "",
         })
         {
@@ -128,6 +128,10 @@ static class SmugglingCases
         yield return Post("Transfer-Encoding: Chunked\r\n", "5\r\nhello\r\n0\r\n\r\n");
         yield return Post("TRANSFER-ENCODING:  chunked \r\n", "5\r\nhello\r\n0\r\n\r\n");
         yield return Post("Transfer-Encoding: chunked\r\n", "000005\r\nhello\r\n000\r\n\r\n");
+        // Trailers that must not be merged into the head are discarded (RFC 9110 section 6.5.1).
+        yield return Post("Transfer-Encoding: chunked\r\n", "0\r\nContent-Length: 5\r\n\r\n");
+        yield return Post("Transfer-Encoding: chunked\r\n", "0\r\nTransfer-Encoding: chunked\r\n\r\n");
+        yield return Post("Transfer-Encoding: chunked\r\n", "0\r\nHost: evil\r\n\r\n");
         yield return Post("Transfer-Encoding: chunked\r\n", "5;a=b;c=\"d\"\r\nhello\r\n0;x\r\n\r\n");
         yield return Post("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nX-Trailer: 1\r\nY:2\r\n\r\n");
         yield return Post("Transfer-Encoding: chunked\r\n", "0\r\n\r\n");

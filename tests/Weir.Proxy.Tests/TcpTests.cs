@@ -134,7 +134,7 @@ public class TcpTests
         Assert.Null(proxy.Listen(l =>
         {
             l.ListenerFilters.Add(Filter(XdsTypes.ProxyProtocol, new ProxyProtocol()));
-            l.FilterChains.Add(Http(h => h.UseRemoteAddress = true, To("c")));
+            l.FilterChains.Add(ProxyHarness.Http(h => h.UseRemoteAddress = true, To("c")));
         }));
 
         await using var stream = await proxy.ConnectAsync();
@@ -164,6 +164,16 @@ public class TcpTests
     [InlineData("GET / HTTP/1.1\r\nHost: a\r\n\r\n")]
     [InlineData("PROXY NONSENSE\r\n")]
     [InlineData("PROXY TCP4 10.1.2.3 10.9.9.9 5555 99999\r\n")]
+    [InlineData("PROXY TCP4 010.1.2.3 10.9.9.9 5555 80\r\n")]
+    [InlineData("PROXY TCP4 10.1.2.3 10.9.9.09 5555 80\r\n")]
+    [InlineData("PROXY TCP4 10.1.2.3 10.9.9.9 05555 80\r\n")]
+    [InlineData("PROXY TCP4 10.1.2.3 10.9.9.9 5555 +80\r\n")]
+    [InlineData("PROXY TCP4 0xA.1.2.3 10.9.9.9 5555 80\r\n")]
+    [InlineData("PROXY TCP4 10.1.515 10.9.9.9 5555 80\r\n")]
+    [InlineData("PROXY TCP4 10.1.2.3 10.9.9.256 5555 80\r\n")]
+    [InlineData("PROXY TCP4 10.1.2.3  10.9.9.9 5555 80\r\n")]
+    [InlineData("PROXY TCP6 nonsense ::1 5555 80\r\n")]
+    [InlineData("PROXY TCP6 ::1 ::2 05555 80\r\n")]
     public async Task Without_a_valid_proxy_protocol_header_the_connection_is_let_go(string start)
     {
         await using var proxy = new ProxyHarness();
@@ -171,7 +181,7 @@ public class TcpTests
         proxy.Listen(l =>
         {
             l.ListenerFilters.Add(Filter(XdsTypes.ProxyProtocol, new ProxyProtocol()));
-            l.FilterChains.Add(Http(_ => { }, To("c")));
+            l.FilterChains.Add(ProxyHarness.Http(_ => { }, To("c")));
         });
 
         Assert.DoesNotContain("HTTP", await proxy.ExchangeAsync(start));
@@ -230,10 +240,10 @@ public class TcpTests
             l.ListenerFilters.Add([Filter(XdsTypes.TlsInspector), Filter(XdsTypes.HttpInspector)]);
             l.ListenerFiltersTimeout = Duration.FromTimeSpan(TimeSpan.FromMilliseconds(300));
             l.ContinueOnListenerFiltersTimeout = true;
-            var plain = Http(_ => { }, To("http"));
+            var plain = ProxyHarness.Http(_ => { }, To("http"));
             plain.FilterChainMatch = new FilterChainMatch { TransportProtocol = "raw_buffer" };
             plain.FilterChainMatch.ApplicationProtocols.Add("http/1.1");
-            var secure = Http(_ => { }, To("http"));
+            var secure = ProxyHarness.Http(_ => { }, To("http"));
             secure.FilterChainMatch = new FilterChainMatch { TransportProtocol = "tls" };
             var context = new Envoy.Extensions.TransportSockets.Tls.V3.DownstreamTlsContext { CommonTlsContext = new() };
             context.CommonTlsContext.TlsCertificates.Add(TestCertificates.ToXds(certificates.Issue("a.example")));

@@ -86,6 +86,10 @@ sealed class TestCertificates : IDisposable
         return certificate is X509Certificate2 shown && own.Build(shown);
     }
 
+    /// <summary>A list of revoked certificates with nobody on it.</summary>
+    public string RevocationsPem() => new string(PemEncoding.Write(
+        "X509 CRL", new CertificateRevocationListBuilder().Build(authority, 1, To, HashAlgorithmName.SHA256, thisUpdate: From)));
+
     static DataSource Inline(string text) => new() { InlineBytes = ByteString.CopyFrom(Encoding.ASCII.GetBytes(text)) };
 
     public void Dispose()

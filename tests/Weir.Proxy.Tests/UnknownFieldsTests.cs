@@ -55,7 +55,7 @@ public class UnknownFieldsTests
     [Fact]
     public void Messages_inside_of_others_are_opened()
     {
-        var chain = Http(_ => { }, To("c"));
+        var chain = ProxyHarness.Http(_ => { }, To("c"));
         var manager = Envoy.Extensions.Filters.Network.HttpConnectionManager.V3.HttpConnectionManager.Parser.ParseFrom(chain.Filters[0].TypedConfig.Value);
         chain.Filters[0].TypedConfig = Pack(XdsTypes.HttpConnectionManager, Newer(manager, Envoy.Extensions.Filters.Network.HttpConnectionManager.V3.HttpConnectionManager.Parser));
         var listener = new Listener { Name = "l", FilterChains = { chain } };
@@ -118,7 +118,7 @@ public class UnknownFieldsTests
             AppendAction = Envoy.Config.Core.V3.HeaderValueOption.Types.HeaderAppendAction.AddIfAbsent,
         });
 
-        Assert.Contains("header x-a: append_action AddIfAbsent is not supported", proxy.Routes(route));
+        Assert.Contains("request_headers_to_add[0].append_action: AddIfAbsent is not supported", proxy.Routes(route));
         Assert.Contains("healthy_panic_threshold is not supported", proxy.Cluster("c", [1], c => c.CommonLbConfig = new() { HealthyPanicThreshold = new() { Value = 50 } }));
     }
 }

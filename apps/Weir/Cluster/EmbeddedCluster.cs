@@ -129,7 +129,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable
 
             KubeconfigFile.Write(data.Kubeconfig, identity.ApiPort, authority.Root, authority.IssueClient("weir-admin", "system:masters", CertificateLifetime));
             await Bootstrap.EnsureAsync(client, catalog, time, cancel);
-            cluster.xds = await XdsHost.StartAsync(data.XdsSocket, publisher, cancel);
+            cluster.xds = await XdsHost.StartAsync(data.XdsSocket, publisher, m => Log("xds").LogError("{Message}", m), cancel);
             cluster.Run(informers.RunAsync);
             await informers.SyncedAsync(cancel);
             foreach (var pod in informers.For("", "Pod").All.Where(p => p.Status.Text("podIP") is not null))

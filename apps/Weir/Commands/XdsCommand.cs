@@ -21,27 +21,18 @@ static class XdsCommand
     static async Task<int> ServeAsync(string file, string socket, CancellationToken cancel)
     {
         var source = new FileSnapshots(Console.Error.WriteLine);
+
+        // Before the file is read for the first time: what changes from here on is not missed.
+        using var changes = FileChanges.Watch(file, TimeProvider.System);
         source.Load(await File.ReadAllTextAsync(file, cancel));
-        await using var host = await XdsHost.StartAsync(socket, source, cancel);
+        await using var host = await XdsHost.StartAsync(socket, source, Console.Error.WriteLine, cancel);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancel, host.Lifetime.ApplicationStopping);
         Console.WriteLine($"serving {file} on {socket}");
-        using var watcher = new FileSystemWatcher(Path.GetDirectoryName(file)!, Path.GetFileName(file));
-        using var changed = new SemaphoreSlim(0);
-        watcher.Changed += (_, _) => changed.Release();
-        watcher.Created += (_, _) => changed.Release();
-        watcher.Renamed += (_, _) => changed.Release();
-        watcher.EnableRaisingEvents = true;
         try
         {
             while (true)
             {
-                await changed.WaitAsync(ending.Token);
-
-                // Writing a file is several events; the last of them finds it whole.
-                while (await changed.WaitAsync(TimeSpan.FromMilliseconds(50), ending.Token))
-                {
-                }
-
+                await changes.NextAsync(ending.Token);
                 Reload(source, file);
             }
         }
@@ -57,7 +48,7 @@ static class XdsCommand
         {
             source.Load(File.ReadAllText(file));
         }
-        catch (Exception e) when (e is IOException or InvalidDataException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
             Console.Error.WriteLine($"{file}: {e.Message}; what was served before stays");
         }

@@ -176,6 +176,12 @@ public sealed class MeshPublisher : ISnapshotSource
             var compiled = ProxyCompiler.Compile(mesh, node, publisher.options);
             lock (gate)
             {
+                // A newer one may have been compiled meanwhile, by the publisher's own task.
+                if (compiled.Revision < Current.Revision)
+                {
+                    return;
+                }
+
                 Current = compiled;
                 changed.TrySetResult();
                 changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

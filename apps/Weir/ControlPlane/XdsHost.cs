@@ -19,7 +19,8 @@ static class XdsHost
     const int MaximumPath = 107;
 
     /// <exception cref="IOException">The path cannot be served on; the message says why.</exception>
-    public static async Task<WebApplication> StartAsync(string socket, ISnapshotSource source, CancellationToken cancel)
+    /// <param name="log">Told of errors that nobody foresaw, which end the stream they happen on.</param>
+    public static async Task<WebApplication> StartAsync(string socket, ISnapshotSource source, Action<string> log, CancellationToken cancel)
     {
         await MakeRoomAsync(socket, cancel);
         var builder = WebApplication.CreateSlimBuilder();
@@ -34,19 +35,35 @@ static class XdsHost
         });
         var app = builder.Build();
         var stopping = app.Lifetime.ApplicationStopping;
-        app.MapPost(GrpcFraming.DeltaMethod, async (HttpContext context) =>
-        {
-            context.Response.ContentType = GrpcFraming.ContentType;
-            context.Response.DeclareTrailer("grpc-status");
-            await context.Response.StartAsync(context.RequestAborted);
-            await context.Response.Body.FlushAsync(context.RequestAborted);
-            using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
-            await new DeltaStream(source, context.Request.Body, context.Response.Body).RunAsync(ended.Token);
-            context.Response.AppendTrailer("grpc-status", "0");
-        });
+        app.MapPost(GrpcFraming.DeltaMethod, context => ServeAsync(
+            context, ended => new DeltaStream(source, context.Request.Body, context.Response.Body).RunAsync(ended), log, stopping));
+        app.MapPost(GrpcFraming.StateOfTheWorldMethod, context => ServeAsync(
+            context, ended => new StateOfTheWorldStream(source, context.Request.Body, context.Response.Body).RunAsync(ended), log, stopping));
         await app.StartAsync(cancel);
         File.SetUnixFileMode(socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return app;
+    }
+
+    static async Task ServeAsync(HttpContext context, Func<CancellationToken, Task> serve, Action<string> log, CancellationToken stopping)
+    {
+        const string status = "grpc-status";
+        const string ok = "0";
+        const string @internal = "13";
+        context.Response.ContentType = GrpcFraming.ContentType;
+        context.Response.DeclareTrailer(status);
+        await context.Response.StartAsync(context.RequestAborted);
+        await context.Response.Body.FlushAsync(context.RequestAborted);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, stopping);
+        try
+        {
+            await serve(ended.Token);
+            context.Response.AppendTrailer(status, ok);
+        }
+        catch (Exception e)
+        {
+            log($"unexpected error on an xDS stream, which ends it: {e}");
+            context.Response.AppendTrailer(status, @internal);
+        }
     }
 
     /// <summary>Removes what a server that has ended left behind, and nothing else.</summary>

@@ -10,7 +10,8 @@ readonly record struct PageAnswer(int Status, string ContentType, byte[] Body);
 
 /// <summary>
 /// The proxy's own pages: readiness and metrics for everybody; configuration, statistics and what changes its state on the
-/// administration address alone.
+/// administration address alone. They read what is published whole and counters of single writers, so that any thread may build an
+/// answer while the loops go on.
 /// </summary>
 static class AdminPages
 {
@@ -34,8 +35,14 @@ static class AdminPages
 
         """;
 
-    public static PageAnswer Answer(ProxyEngine engine, Pages pages, string method, string target)
+    public static PageAnswer Answer(ProxyEngine engine, Pages pages, PageRequest request)
     {
+        if (pages == Pages.Admin && request.Refusal() is { } why)
+        {
+            return Text(403, why);
+        }
+
+        var target = request.Target;
         var question = target.IndexOf('?', StringComparison.Ordinal);
         var path = question < 0 ? target : target[..question];
         var query = question < 0 ? "" : target[(question + 1)..];
@@ -46,7 +53,7 @@ static class AdminPages
             case "/healthz/live":
                 return Text(200, "live\n");
             case "/stats/prometheus" or "/metrics":
-                return new PageAnswer(200, PrometheusText.ContentType, Encoding.UTF8.GetBytes(PrometheusText.Write(engine.Stats, Own(engine))));
+                return new PageAnswer(200, PrometheusText.ContentType, PrometheusText.WriteBytes(engine.Stats, Own(engine)));
         }
 
         if (pages != Pages.Admin)
@@ -54,7 +61,7 @@ static class AdminPages
             return Text(404, "not found\n");
         }
 
-        return method == "POST" ? Change(engine, path, query) : Show(engine, path, query);
+        return request.Method == "POST" ? Change(engine, path, query) : Show(engine, path, query);
     }
 
     static PageAnswer Show(ProxyEngine engine, string path, string query) => path switch
@@ -104,6 +111,9 @@ static class AdminPages
             ("weir_proxy_downstream_connections_shed_total", "counter", "Connections turned away because there were too many.", engine.ShedConnections),
             ("weir_proxy_tls_handshakes_total", "counter", "TLS handshakes with clients that succeeded.", done),
             ("weir_proxy_tls_handshake_failures_total", "counter", "TLS handshakes with clients that failed.", failed),
+            ("weir_proxy_access_log_dropped_total", "counter", "Lines of access logs that were not written fast enough.", engine.LogFiles.Dropped),
+            ("weir_proxy_spans_dropped_total", "counter", "Spans that no collector got.", engine.DroppedSpans),
+            ("weir_proxy_stats_clients_overflowed_total", "counter", "Connections of clients counted under other, because there are too many names.", engine.Stats.ClientsOverflowed),
             ("weir_proxy_overloaded", "gauge", "1 while requests are refused for want of memory.", engine.IsOverloaded ? 1 : 0),
             ("weir_proxy_managed_bytes", "gauge", "Size of the managed heap.", GC.GetTotalMemory(false)),
             ("weir_proxy_allocated_bytes_total", "counter", "Managed bytes ever allocated.", GC.GetTotalAllocatedBytes()),

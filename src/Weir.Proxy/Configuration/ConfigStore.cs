@@ -1,419 +1,238 @@
 using System.Collections.Frozen;
 using Envoy.Config.Endpoint.V3;
-using Envoy.Config.Route.V3;
 using Envoy.Extensions.TransportSockets.Tls.V3;
 using Google.Protobuf;
 using Weir.Proxy.Listeners;
-using Weir.Proxy.Routing;
 using Weir.Xds;
 using Weir.Xds.Client;
-using XdsCluster = Envoy.Config.Cluster.V3.Cluster;
 
 namespace Weir.Proxy.Configuration;
 
 /// <summary>
-/// Collects what the control plane sends and puts it in force, each resource once all that it needs is there: routes when their
-/// clusters know their endpoints, listeners when their routes and secrets have come. What cannot be used is refused by name, and what
-/// was there before stays.
+/// Takes what the control plane sends and puts it in force, each resource once all that it needs is there: routes when their clusters
+/// know their endpoints, listeners when their routes and secrets have come. What cannot be used is refused by name, and what was there
+/// before stays.
 /// </summary>
 public sealed class ConfigStore : IConfigSink
 {
     static readonly IReadOnlyDictionary<string, string> Nothing = FrozenDictionary<string, string>.Empty;
 
-    readonly ProxyEngine engine;
-    readonly ClusterTranslator clusterTranslator;
-    readonly RouteTranslator routeTranslator;
-    readonly ListenerTranslator listenerTranslator;
-    readonly Dictionary<string, Dictionary<string, ReceivedResource>> held = XdsTypes.PushOrder.ToDictionary(t => t, _ => new Dictionary<string, ReceivedResource>());
+    readonly Lock gate = new();
+    readonly HeldResources held = new();
     readonly HashSet<string> received = [];
-    readonly Dictionary<string, RouteSlot> routeSlots = [];
-    readonly Dictionary<string, RouteTable> waitingRoutes = [];
-    readonly Dictionary<string, BuiltListener> listeners = [];
-    readonly Dictionary<string, BuiltCluster> clusters = [];
-    readonly SortedDictionary<(string Type, string Name), ResourceNote> notes = [];
-
-    /// <summary>A listener as it is in force; null while it waits for a secret that it never had.</summary>
-    sealed record BuiltListener(ListenerConfiguration? Configuration, HashSet<string> Secrets);
-
-    /// <param name="Assignment">The name its endpoints come under; null when it brings its own.</param>
-    sealed record BuiltCluster(string? Assignment, HashSet<string> Secrets, bool WaitsForSecret);
+    readonly Refusals refusals;
+    readonly ClusterSet clusters;
+    readonly RouteSet routes;
+    readonly ListenerSet listeners;
+    readonly ResourceNotes notes;
+    volatile bool isReady;
 
     public ConfigStore(ProxyEngine engine, NodeIdentity self)
     {
-        this.engine = engine;
         var translation = new Translation(engine.Stats, self, engine.LogFiles, engine.Clusters, engine.Concurrency)
         {
-            FindSecret = name => held[XdsTypes.Secret].TryGetValue(name, out var secret) ? Secret.Parser.ParseFrom(secret.Value) : null,
+            FindSecret = name => held.Find(XdsTypes.Secret, name) is { } secret ? Secret.Parser.ParseFrom(secret.Value) : null,
         };
-        clusterTranslator = new ClusterTranslator(translation);
-        routeTranslator = new RouteTranslator(engine.Clusters);
-        listenerTranslator = new ListenerTranslator(translation, RouteSlotOf);
+        refusals = new Refusals(engine.Log);
+        clusters = new ClusterSet(engine, new ClusterTranslator(translation), held);
+        routes = new RouteSet(new RouteTranslator(engine.Clusters), held);
+        listeners = new ListenerSet(engine, new ListenerTranslator(translation, routes.SlotOf), held);
+        notes = new ResourceNotes(engine, refusals, (type, name) => type switch
+        {
+            XdsTypes.Cluster => clusters.Remarks(name),
+            XdsTypes.Endpoints => [.. clusters.Using(type, name).SelectMany(clusters.Remarks)],
+            XdsTypes.Route => routes.Remarks(name),
+            XdsTypes.Listener => listeners.Remarks(name),
+            _ => [],
+        });
     }
 
-    /// <summary>Clusters and listeners have been accepted, and every listener has had what it needs to serve.</summary>
-    public bool IsReady => received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener)
-        && listeners.Values.All(l => l.Configuration is { } c && IsComplete(c));
+    /// <summary>Clusters and listeners have been accepted, and every listener has had what it needs to serve. Asked by any thread.</summary>
+    public bool IsReady => isReady;
 
     /// <summary>Called after every change, with the type that changed.</summary>
     public Action<string> OnApplied { get; set; } = _ => { };
 
-    public IReadOnlyDictionary<string, string> Versions(string type)
-    {
-        lock (held)
-        {
-            return held[type].ToDictionary(r => r.Key, r => r.Value.Version);
-        }
-    }
-
-    /// <summary>All that is held, in the order in which it must be applied.</summary>
-    public IReadOnlyList<(string Type, ReceivedResource Resource)> Held
+    /// <summary>What serves at this moment, in the order in which it must be applied: neither what waits nor what was refused.</summary>
+    public IReadOnlyList<(string Type, ReceivedResource Resource)> InForce
     {
         get
         {
-            lock (held)
+            lock (gate)
             {
-                return [.. XdsTypes.PushOrder.SelectMany(t => held[t].Values.Select(r => (t, r)))];
+                return [.. XdsTypes.PushOrder.SelectMany(type => (type switch
+                {
+                    XdsTypes.Cluster => clusters.InForce,
+                    XdsTypes.Route => routes.InForce,
+                    XdsTypes.Listener => listeners.InForce,
+                    _ => held.All(type),
+                }).Select(r => (type, r)))];
             }
         }
     }
 
-    public IReadOnlySet<string> References(string type) => type switch
+    public IReadOnlyDictionary<string, string> Versions(string type)
     {
-        XdsTypes.Endpoints => clusters.Values.Select(c => c.Assignment).OfType<string>().ToHashSet(),
-        XdsTypes.Secret => clusters.Values.SelectMany(c => c.Secrets).Concat(listeners.Values.SelectMany(l => l.Secrets)).ToHashSet(),
-        _ => listeners.Values.SelectMany(l => l.Configuration?.Chains.All ?? []).Select(c => c.Http?.Routes.Name ?? "").Where(n => n.Length > 0).ToHashSet(),
+        lock (gate)
+        {
+            return HeldResources.IsKnown(type) ? held.All(type).ToDictionary(r => r.Name, r => r.Version) : Nothing;
+        }
+    }
+
+    public IReadOnlySet<string> References(string type)
+    {
+        lock (gate)
+        {
+            return References_NeedsLock(type);
+        }
+    }
+
+    HashSet<string> References_NeedsLock(string type) => type switch
+    {
+        XdsTypes.Endpoints => [.. clusters.Assignments],
+        XdsTypes.Secret => [.. clusters.Secrets, .. listeners.Secrets],
+        XdsTypes.Route => [.. listeners.Routes],
+        _ => [],
     };
 
     public IReadOnlyDictionary<string, string> Apply(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)
     {
-        lock (held)
+        lock (gate)
         {
-            var refused = type switch
-            {
-                XdsTypes.Cluster => Each(changed, ApplyCluster),
-                XdsTypes.Endpoints => Each(changed, ApplyEndpoints),
-                XdsTypes.Route => Each(changed, ApplyRoute),
-                XdsTypes.Secret => Each(changed, ApplySecret),
-                XdsTypes.Listener => ApplyListeners(changed, removed),
-                _ => changed.ToDictionary(r => r.Name, r => $"{type} is not supported"),
-            };
-            Remove(type, removed);
-            ActivateRoutes();
-            if (type != XdsTypes.Endpoints)
-            {
-                PublishListeners(refused);
-            }
-
-            if (type is XdsTypes.Cluster or XdsTypes.Listener)
-            {
-                Forget(XdsTypes.Endpoints, XdsTypes.Secret, XdsTypes.Route);
-            }
-
-            Note(type, changed, removed, refused);
-            received.Add(type);
+            var refused = Apply_NeedsLock(type, changed, removed);
             OnApplied(type);
             return refused.Count == 0 ? Nothing : refused;
         }
     }
 
-    /// <summary>What was refused, or not carried out whole, is shown until the resource is sent again or removed.</summary>
-    void Note(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed, Dictionary<string, string> refused)
+    Dictionary<string, string> Apply_NeedsLock(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)
     {
-        var before = notes.Count;
-        foreach (var name in changed.Select(c => c.Name).Concat(removed))
+        if (!HeldResources.IsKnown(type))
         {
-            notes.Remove((type, name));
+            return changed.Select(c => c.Name).Distinct().ToDictionary(n => n, _ => $"{type} is not supported");
         }
 
-        var isChanged = notes.Count != before;
-        foreach (var resource in changed.Where(c => !refused.ContainsKey(c.Name)))
+        if (type == XdsTypes.Listener)
         {
-            var unknown = UnknownFields.In(type, resource.Value);
-            if (unknown.Count > 0)
-            {
-                var text = $"fields this proxy does not know are not carried out: {string.Join(", ", unknown)}";
-                engine.Log.Warning($"{type[(type.LastIndexOf('.') + 1)..]} {resource.Name}: {text}");
-                notes[(type, resource.Name)] = new ResourceNote(type, resource.Name, IsRefused: false, text);
-                isChanged = true;
-            }
+            // Before those that take their addresses.
+            Remove(type, removed);
         }
 
-        foreach (var (name, reason) in refused)
+        var refused = type switch
         {
-            // A listener may also fail when it is put in force, which another resource may have brought about.
-            var owner = changed.Any(c => c.Name == name) ? type : XdsTypes.Listener;
-            notes[(owner, name)] = new ResourceNote(owner, name, IsRefused: true, reason);
-            isChanged = true;
-        }
-
-        if (isChanged)
-        {
-            engine.Notes = [.. notes.Values];
-        }
-    }
-
-    static Dictionary<string, string> Each(IReadOnlyList<ReceivedResource> changed, Action<ReceivedResource> apply)
-    {
-        var refused = new Dictionary<string, string>();
-        foreach (var resource in changed)
-        {
-            if (Try(() => apply(resource)) is { } reason)
-            {
-                refused[resource.Name] = reason;
-            }
-        }
-
+            XdsTypes.Cluster => refusals.Each("cluster", changed, clusters.Apply),
+            XdsTypes.Endpoints => refusals.Each("endpoints", changed, ApplyEndpoints),
+            XdsTypes.Route => refusals.Each("route", changed, routes.Apply),
+            XdsTypes.Secret => refusals.Each("secret", changed, ApplySecret),
+            _ => refusals.Each("listener", changed, listeners.Apply),
+        };
+        Remove(type, removed);
+        _ = refusals.Try("putting in force", () => PutInForce(type, refused));
+        _ = refusals.Try("reporting", () => notes.Update(type, changed, removed, refused));
+        received.Add(type);
+        isReady = received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener) && listeners.IsComplete;
         return refused;
     }
 
-    /// <returns>Why it could not be done, or null.</returns>
-    static string? Try(Action action)
+    void PutInForce(string type, Dictionary<string, string> refused)
     {
-        try
+        var hasNewRoutes = routes.Activate(clusters.IsWarm);
+        if (hasNewRoutes || type != XdsTypes.Endpoints)
         {
-            action();
-            return null;
+            listeners.Publish(refused);
         }
-        catch (Exception e) when (e is ConfigException or InvalidProtocolBufferException or ArgumentException or FormatException)
+
+        if (type is XdsTypes.Cluster or XdsTypes.Listener)
         {
-            return e.Message;
+            Forget();
         }
     }
 
-    void ApplyCluster(ReceivedResource resource)
+    /// <summary>What nothing refers to any more is not kept.</summary>
+    void Forget()
     {
-        BuildCluster(resource);
-        held[XdsTypes.Cluster][resource.Name] = resource;
-    }
-
-    void BuildCluster(ReceivedResource resource)
-    {
-        var message = XdsCluster.Parser.ParseFrom(resource.Value);
-        if (message.Name.Length == 0)
+        foreach (var type in (ReadOnlySpan<string>)[XdsTypes.Endpoints, XdsTypes.Secret, XdsTypes.Route])
         {
-            throw new ConfigException("a cluster has no name");
+            var wanted = References_NeedsLock(type);
+            foreach (var name in held.All(type).Select(r => r.Name).Where(n => !wanted.Contains(n)).ToList())
+            {
+                held.Remove(type, name);
+            }
         }
 
-        var slot = engine.Clusters.Slot(message.Name);
-        var assignment = message.Type == XdsCluster.Types.DiscoveryType.Eds
-            ? message.EdsClusterConfig?.ServiceName is { Length: > 0 } service ? service : message.Name : null;
-        var endpoints = assignment is not null && held[XdsTypes.Endpoints].TryGetValue(assignment, out var known) ? ClusterLoadAssignment.Parser.ParseFrom(known.Value) : null;
-        var secrets = new HashSet<string>();
-        try
-        {
-            var before = slot.Current;
-            var built = clusterTranslator.Translate(message, endpoints, before, Environment.TickCount64, secrets);
-            clusters[message.Name] = new BuiltCluster(assignment, secrets, false);
-            slot.Current = built;
-            engine.RetireEndpoints(before, built);
-        }
-        catch (MissingSecretException)
-        {
-            // As it was until the secret comes; requests meanwhile find what was there before.
-            clusters[message.Name] = new BuiltCluster(assignment, secrets, true);
-        }
+        routes.KeepOnly(References_NeedsLock(XdsTypes.Route));
     }
 
     void ApplyEndpoints(ReceivedResource resource)
     {
         _ = ClusterLoadAssignment.Parser.ParseFrom(resource.Value);
-        Replace(XdsTypes.Endpoints, resource, () =>
-        {
-            foreach (var (name, _) in clusters.Where(c => c.Value.Assignment == resource.Name).ToList())
-            {
-                BuildCluster(held[XdsTypes.Cluster][name]);
-            }
-        });
-    }
-
-    /// <summary>Holds the resource while what uses it is built anew; where that fails, the one before is held again.</summary>
-    void Replace(string type, ReceivedResource resource, Action rebuild)
-    {
-        var before = held[type].GetValueOrDefault(resource.Name);
-        held[type][resource.Name] = resource;
-        if (Try(rebuild) is not { } reason)
-        {
-            return;
-        }
-
-        if (before is null)
-        {
-            held[type].Remove(resource.Name);
-        }
-        else
-        {
-            held[type][resource.Name] = before;
-        }
-
-        throw new ConfigException($"{(type == XdsTypes.Secret ? "secret" : "endpoints")} {resource.Name}: {reason}");
-    }
-
-    void ApplyRoute(ReceivedResource resource)
-    {
-        var table = routeTranslator.Translate(RouteConfiguration.Parser.ParseFrom(resource.Value));
-        held[XdsTypes.Route][resource.Name] = resource;
-        waitingRoutes[resource.Name] = table;
+        Replace(XdsTypes.Endpoints, resource, rebuild => clusters.Using(XdsTypes.Endpoints, resource.Name).ToList().ForEach(name => rebuild(() => clusters.Rebuild(name))));
     }
 
     void ApplySecret(ReceivedResource resource)
     {
-        Replace(XdsTypes.Secret, resource, () =>
+        if (Secret.Parser.ParseFrom(resource.Value).TypeCase is Secret.TypeOneofCase.SessionTicketKeys)
         {
-            _ = Secret.Parser.ParseFrom(resource.Value);
-            foreach (var (name, _) in clusters.Where(c => c.Value.Secrets.Contains(resource.Name)).ToList())
-            {
-                BuildCluster(held[XdsTypes.Cluster][name]);
-            }
-
-            foreach (var (name, _) in listeners.Where(l => l.Value.Secrets.Contains(resource.Name)).ToList())
-            {
-                BuildListener(held[XdsTypes.Listener][name]);
-            }
-        });
-    }
-
-    Dictionary<string, string> ApplyListeners(IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)
-    {
-        // Before those that take their addresses.
-        foreach (var name in removed)
-        {
-            listeners.Remove(name);
-            held[XdsTypes.Listener].Remove(name);
+            throw new ConfigException($"secret {resource.Name}: session_ticket_keys are not supported as a secret");
         }
 
-        return Each(changed, resource =>
+        Replace(XdsTypes.Secret, resource, rebuild =>
         {
-            BuildListener(resource);
-            held[XdsTypes.Listener][resource.Name] = resource;
+            clusters.Using(XdsTypes.Secret, resource.Name).ToList().ForEach(name => rebuild(() => clusters.Rebuild(name)));
+            listeners.Using(resource.Name).ToList().ForEach(name => rebuild(() => listeners.Rebuild(name)));
         });
     }
 
-    void BuildListener(ReceivedResource resource)
+    /// <summary>Holds the resource while all that uses it is built anew; where that fails, all is built again with the one before.</summary>
+    void Replace(string type, ReceivedResource resource, Action<Action<Action>> eachUser)
     {
-        var secrets = new HashSet<string>();
-        var message = Envoy.Config.Listener.V3.Listener.Parser.ParseFrom(resource.Value);
+        var before = held.Find(type, resource.Name);
+        held.Set(type, resource);
         try
         {
-            listeners[resource.Name] = new BuiltListener(listenerTranslator.Translate(message, secrets), secrets);
+            eachUser(rebuild => rebuild());
         }
-        catch (MissingSecretException)
+        catch (Exception)
         {
-            listeners[resource.Name] = new BuiltListener(listeners.GetValueOrDefault(resource.Name)?.Configuration, secrets);
+            held.Restore(type, resource.Name, before);
+            eachUser(rebuild => _ = refusals.Try($"what uses {resource.Name}", rebuild));
+            throw;
         }
-    }
-
-    RouteSlot RouteSlotOf(string name)
-    {
-        if (!routeSlots.TryGetValue(name, out var slot))
-        {
-            routeSlots[name] = slot = new RouteSlot(name);
-        }
-
-        return slot;
     }
 
     void Remove(string type, IReadOnlyList<string> removed)
     {
         foreach (var name in removed)
         {
-            held[type].Remove(name);
-            switch (type)
-            {
-                case XdsTypes.Cluster:
-                    clusters.Remove(name);
-                    engine.RetireEndpoints(engine.Clusters.Slot(name).Current, null);
-                    engine.Clusters.Slot(name).Current = null;
-                    break;
-                case XdsTypes.Endpoints:
-                    // There are none, which is an answer too: routes need not wait for it.
-                    held[type][name] = new ReceivedResource(name, "", ByteString.Empty);
-                    foreach (var (cluster, _) in clusters.Where(c => c.Value.Assignment == name).ToList())
-                    {
-                        _ = Try(() => BuildCluster(held[XdsTypes.Cluster][cluster]));
-                    }
-
-                    break;
-                case XdsTypes.Route:
-                    waitingRoutes.Remove(name);
-                    if (routeSlots.TryGetValue(name, out var slot))
-                    {
-                        slot.Current = null;
-                    }
-
-                    break;
-            }
+            _ = refusals.Try($"removing {name}", () => Remove(type, name));
         }
     }
 
-    /// <summary>What nothing refers to any more is not kept.</summary>
-    void Forget(params ReadOnlySpan<string> types)
+    void Remove(string type, string name)
     {
-        foreach (var type in types)
+        switch (type)
         {
-            var wanted = References(type);
-            foreach (var name in held[type].Keys.Where(n => !wanted.Contains(n)).ToList())
-            {
-                held[type].Remove(name);
-            }
+            case XdsTypes.Cluster:
+                clusters.Remove(name);
+                break;
+            case XdsTypes.Route:
+                routes.Remove(name);
+                break;
+            case XdsTypes.Listener:
+                listeners.Remove(name);
+                break;
+            case XdsTypes.Endpoints:
+                // There are none, which is an answer too: routes need not wait for it.
+                held.Set(type, new ReceivedResource(name, "", ByteString.Empty));
+                foreach (var cluster in clusters.Using(type, name))
+                {
+                    _ = refusals.Try($"cluster {cluster}", () => clusters.Rebuild(cluster));
+                }
+
+                break;
+            default:
+                held.Remove(type, name);
+                break;
         }
-
-        var routes = References(XdsTypes.Route);
-        foreach (var name in routeSlots.Keys.Where(n => !routes.Contains(n)).ToList())
-        {
-            routeSlots.Remove(name);
-            waitingRoutes.Remove(name);
-        }
-    }
-
-    /// <summary>
-    /// Routes are used once the endpoints and secrets of all their clusters have come; until then those before them stay in force.
-    /// A cluster that the control plane does not know at all does not hold them up.
-    /// </summary>
-    void ActivateRoutes()
-    {
-        foreach (var (name, table) in waitingRoutes.ToList())
-        {
-            if (table.Clusters.All(IsWarm))
-            {
-                RouteSlotOf(name).Current = table;
-                waitingRoutes.Remove(name);
-            }
-        }
-    }
-
-    bool IsWarm(string cluster) => !clusters.TryGetValue(cluster, out var built)
-        || (!built.WaitsForSecret && (built.Assignment is null || held[XdsTypes.Endpoints].ContainsKey(built.Assignment)));
-
-    static bool IsComplete(ListenerConfiguration listener) => listener.Chains.All.All(c => c.Http is null || c.Http.Routes.Current is not null);
-
-    /// <summary>A listener that cannot be put in force is refused and left as it was; the others go ahead.</summary>
-    void PublishListeners(Dictionary<string, string> refused)
-    {
-        for (var attempt = 0; attempt <= listeners.Count + 1; attempt++)
-        {
-            var complete = listeners.Where(l => l.Value.Configuration is { } c && (IsComplete(c) || engine.Listeners.ContainsKey(l.Key)))
-                .ToFrozenDictionary(l => l.Key, l => l.Value.Configuration!);
-            if (SameAsBefore(complete) || engine.Publish(complete) is not { } error)
-            {
-                return;
-            }
-
-            refused[error.Listener] = error.Message;
-            if (engine.Listeners.TryGetValue(error.Listener, out var before))
-            {
-                listeners[error.Listener] = listeners[error.Listener] with { Configuration = before };
-            }
-            else
-            {
-                listeners.Remove(error.Listener);
-                held[XdsTypes.Listener].Remove(error.Listener);
-            }
-        }
-    }
-
-    bool SameAsBefore(FrozenDictionary<string, ListenerConfiguration> next)
-    {
-        var own = engine.OwnListeners;
-        return engine.Listeners.Count == next.Count + own && next.All(l => engine.Listeners.TryGetValue(l.Key, out var before) && ReferenceEquals(before, l.Value));
     }
 }

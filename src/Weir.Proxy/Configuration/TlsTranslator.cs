@@ -1,6 +1,5 @@
 using Envoy.Extensions.TransportSockets.Tls.V3;
-using Google.Protobuf;
-using Weir.Proxy.Routing;
+using Weir.Proxy.Http2;
 using Weir.Proxy.Tls;
 
 namespace Weir.Proxy.Configuration;
@@ -8,37 +7,14 @@ namespace Weir.Proxy.Configuration;
 /// <summary>A secret that a resource names has not come yet; the resource waits for it.</summary>
 sealed class MissingSecretException(string name) : Exception($"waits for secret {name}");
 
-/// <summary>Contexts that are in use, by what they are made of: a thousand clusters with one identity share one.</summary>
-sealed class TlsContexts
-{
-    readonly Dictionary<string, WeakReference<TlsContext>> known = [];
-
-    public TlsContext Get(string key, Func<TlsContext> create)
-    {
-        if (known.TryGetValue(key, out var reference) && reference.TryGetTarget(out var context))
-        {
-            return context;
-        }
-
-        foreach (var (dead, _) in known.Where(k => !k.Value.TryGetTarget(out _)).ToList())
-        {
-            known.Remove(dead);
-        }
-
-        context = create();
-        known[key] = new WeakReference<TlsContext>(context);
-        return context;
-    }
-}
-
 /// <summary>TLS contexts from <c>DownstreamTlsContext</c> and <c>UpstreamTlsContext</c>, with their secrets.</summary>
-sealed class TlsTranslator(Translation translation, string owner, HashSet<string> secrets)
+sealed class TlsTranslator(Translation translation, string owner, Reading reading)
 {
     const int Tls12 = 0x0303;
     const int Tls13 = 0x0304;
 
-    /// <param name="allowsHttp2">Otherwise h2 is left out of what is offered: nobody would serve it.</param>
-    public TlsServer Server(DownstreamTlsContext message, bool allowsHttp2)
+    /// <param name="isHttp">The proxy itself speaks the protocol that is agreed on.</param>
+    public TlsServer Server(DownstreamTlsContext message, bool isHttp)
     {
         var common = message.CommonTlsContext ?? new CommonTlsContext();
         var certificates = Certificates(common);
@@ -49,12 +25,13 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
 
         var requires = message.RequireClientCertificate == true;
         var validation = Validation(common);
-        if (requires && validation is null or { Authorities.Length: 0, AcceptsUntrusted: false, Hashes.Count: 0, KeyHashes.Count: 0 })
+        if (requires && validation is null)
         {
             throw new ConfigException($"{owner}: require_client_certificate without anyone to trust would refuse everybody: validation_context.trusted_ca is missing");
         }
 
-        var settings = Settings(common, allowsHttp2) with
+        reading.NotCarriedOut($"{owner}: session_ticket_keys.keys after the first", message.SessionTicketKeys?.Keys.Count > 1);
+        var settings = Settings(common, isHttp) with
         {
             RequiresPeerCertificate = requires,
             AllowsResumption = !message.DisableStatelessSessionResumption,
@@ -66,7 +43,8 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
             message.RequireSni == true);
     }
 
-    public TlsClient Client(UpstreamTlsContext message)
+    /// <param name="protocols">What is offered if the message does not say.</param>
+    public TlsClient Client(UpstreamTlsContext message, IReadOnlyList<string> protocols)
     {
         if (message.AutoHostSni)
         {
@@ -74,10 +52,22 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
         }
 
         var common = message.CommonTlsContext ?? new CommonTlsContext();
-        var certificate = Certificates(common).FirstOrDefault();
+        var certificates = Certificates(common);
+        if (certificates.Count > 1)
+        {
+            throw new ConfigException($"{owner}: tls_certificates: a client shows one certificate, and {certificates.Count} are given");
+        }
+
+        var certificate = certificates.FirstOrDefault();
         var validation = Validation(common);
-        var settings = Settings(common, allowsHttp2: false);
-        var chain = validation is null ? null : validation with { Names = [], Hashes = [], KeyHashes = [] };
+        var settings = Settings(common, isHttp: true);
+        if (settings.Alpn.Count == 0)
+        {
+            settings = settings with { Alpn = protocols };
+        }
+
+        // What is left to the handshake itself is the chain, where there is anyone to have signed it.
+        var chain = validation?.OfChain();
         var context = Build(() => TlsContext.Client(settings, certificate, chain), $"client {Key(settings)} {(certificate is null ? "" : Key(certificate))} {chain.Describe()}");
         return new TlsClient(context, message.Sni, message.MaxSessionKeys != 0, validation);
     }
@@ -99,7 +89,7 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
 
     static string Key(KeyPair pair) => Validations.Hash(pair.Chain) + Validations.Hash(pair.Key);
 
-    TlsSettings Settings(CommonTlsContext common, bool allowsHttp2)
+    TlsSettings Settings(CommonTlsContext common, bool isHttp)
     {
         var parameters = common.TlsParams ?? new TlsParameters();
         var minimum = Version(parameters.TlsMinimumProtocolVersion, Tls12);
@@ -110,7 +100,7 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
         }
 
         return new TlsSettings(
-            minimum, maximum, [.. parameters.CipherSuites], [.. parameters.EcdhCurves], [.. common.AlpnProtocols.Where(p => allowsHttp2 || p != "h2")], false, true, []);
+            minimum, maximum, [.. parameters.CipherSuites], [.. parameters.EcdhCurves], [.. common.AlpnProtocols], false, true, []);
     }
 
     int Version(TlsParameters.Types.TlsProtocol version, int otherwise) => version switch
@@ -126,6 +116,7 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
         var certificates = common.TlsCertificates.ToList();
         foreach (var reference in common.TlsCertificateSdsSecretConfigs)
         {
+            Common.CheckSource($"{owner}: tls_certificate_sds_secret_configs.sds_config", reference.SdsConfig);
             var secret = Find(reference.Name);
             certificates.Add(secret.TlsCertificate ?? throw new ConfigException($"{owner}: secret {reference.Name} is no certificate"));
         }
@@ -133,49 +124,11 @@ sealed class TlsTranslator(Translation translation, string owner, HashSet<string
         return [.. certificates.Select(c => new KeyPair(Common.Bytes(c.CertificateChain, "certificate_chain"), Common.Bytes(c.PrivateKey, "private_key")))];
     }
 
+    Validation? Validation(CommonTlsContext common) => new ValidationTranslator(owner, Find).Translate(common, reading);
+
     Secret Find(string name)
     {
-        secrets.Add(name);
+        reading.Secrets.Add(Common.Name($"{owner}: sds_config name", name));
         return translation.FindSecret(name) ?? throw new MissingSecretException(name);
     }
-
-    Validation? Validation(CommonTlsContext common)
-    {
-        var (given, reference) = common.ValidationContextTypeCase switch
-        {
-            CommonTlsContext.ValidationContextTypeOneofCase.ValidationContext => (common.ValidationContext, null),
-            CommonTlsContext.ValidationContextTypeOneofCase.ValidationContextSdsSecretConfig => (null, common.ValidationContextSdsSecretConfig),
-            CommonTlsContext.ValidationContextTypeOneofCase.CombinedValidationContext => (
-                common.CombinedValidationContext.DefaultValidationContext, common.CombinedValidationContext.ValidationContextSdsSecretConfig),
-            _ => (null, null),
-        };
-        if (reference is not null)
-        {
-            // What SDS brings is merged over the default, as protobuf merges.
-            var merged = given?.Clone() ?? new CertificateValidationContext();
-            merged.MergeFrom(Find(reference.Name).ValidationContext ?? throw new ConfigException($"{owner}: secret {reference.Name} is no validation context"));
-            given = merged;
-        }
-
-        if (given is null)
-        {
-            return null;
-        }
-
-        var names = given.MatchTypedSubjectAltNames.Select(m => new NameMatch(Kind(m.SanType), StringMatch.From(m.Matcher)))
-            .Concat(given.MatchSubjectAltNames.Select(m => new NameMatch(0, StringMatch.From(m))));
-        return new Validation(
-            Common.Bytes(given.TrustedCa, "trusted_ca"), Common.Bytes(given.Crl, "crl"), [.. names],
-            [.. given.VerifyCertificateHash.Select(h => h.Replace(":", "", StringComparison.Ordinal).ToLowerInvariant())], [.. given.VerifyCertificateSpki],
-            given.AllowExpiredCertificate, given.TrustChainVerification == CertificateValidationContext.Types.TrustChainVerification.AcceptUntrusted);
-    }
-
-    int Kind(SubjectAltNameMatcher.Types.SanType type) => type switch
-    {
-        SubjectAltNameMatcher.Types.SanType.Email => OpenSsl.NameEmail,
-        SubjectAltNameMatcher.Types.SanType.Dns => OpenSsl.NameDns,
-        SubjectAltNameMatcher.Types.SanType.Uri => OpenSsl.NameUri,
-        SubjectAltNameMatcher.Types.SanType.IpAddress => OpenSsl.NameIp,
-        _ => throw new ConfigException($"{owner}: match_typed_subject_alt_names: san_type {type} is not supported"),
-    };
 }

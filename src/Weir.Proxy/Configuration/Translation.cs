@@ -27,15 +27,24 @@ sealed class Translation(StatsRegistry stats, NodeIdentity self, LogFiles logFil
 /// <summary>Parts of messages that mean the same wherever they stand.</summary>
 static class Common
 {
+    /// <summary>Rounded up: a moment is not no limit at all, which 0 says.</summary>
     public static int Milliseconds(Duration? duration, int otherwise) =>
-        duration is null ? otherwise : (int)Math.Clamp((duration.Seconds * 1000) + (duration.Nanos / 1_000_000), 0, int.MaxValue);
+        duration is null ? otherwise : (int)Math.Clamp((Math.Clamp(duration.Seconds, 0, int.MaxValue) * 1000) + ((duration.Nanos + 999_999) / 1_000_000), 0, int.MaxValue);
 
-    /// <exception cref="ConfigException">It asks for what is not carried out.</exception>
-    public static void Check(string owner, HttpProtocolOptions? options)
+    /// <summary>A name that something is found by.</summary>
+    public static string Name(string field, string name) => name.Length > 0 ? name : throw new ConfigException($"{field}: it is empty");
+
+    /// <summary>Resources come over the stream that the proxy has; where none is named, that is meant.</summary>
+    public static void CheckSource(string field, ConfigSource? source)
     {
-        if (options?.MaxStreamDuration is not null)
+        if (source is not null && source.ConfigSourceSpecifierCase == ConfigSource.ConfigSourceSpecifierOneofCase.None)
         {
-            throw new ConfigException($"{owner}: common_http_protocol_options.max_stream_duration is not supported");
+            throw new ConfigException($"{field}: only ads and self are supported");
+        }
+
+        if (source?.ResourceApiVersion == ApiVersion.V2)
+        {
+            throw new ConfigException($"{field}.resource_api_version: V2 is not supported");
         }
     }
 
@@ -46,9 +55,16 @@ static class Common
             throw new ConfigException($"{owner}: only socket addresses are supported");
         }
 
+        if (socket.Protocol != SocketAddress.Types.Protocol.Tcp)
+        {
+            throw new ConfigException($"{owner}: socket_address.protocol {socket.Protocol} is not supported");
+        }
+
         try
         {
-            return SocketAddressV4.Parse(socket.Address, socket.PortValue);
+            var parsed = SocketAddressV4.Parse(socket.Address, socket.PortValue);
+            return parsed.ToString() == $"{socket.Address}:{socket.PortValue}" ? parsed
+                : throw new ConfigException($"{owner}: \"{socket.Address}\" is not an IPv4 address as it is written today");
         }
         catch (FormatException e)
         {
@@ -72,15 +88,26 @@ static class Common
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ConfigException($"{field}: {e.Message}");
+            throw new ConfigException($"{field}: {source!.Filename} cannot be read ({e.GetType().Name})");
         }
     }
 
     public static AddressRange Range(string owner, CidrRange range)
     {
-        var address = SocketAddressV4.Parse(range.AddressPrefix, 1).Address;
-        var length = (int)(range.PrefixLen ?? 0);
-        return length <= 32 ? new AddressRange(address, length) : throw new ConfigException($"{owner}: prefix_len {length} is more than 32");
+        var length = range.PrefixLen ?? 0;
+        if (length > 32)
+        {
+            throw new ConfigException($"{owner}: prefix_len {length} is more than 32");
+        }
+
+        try
+        {
+            return new AddressRange(SocketAddressV4.Parse(range.AddressPrefix, 1).Address, (int)length);
+        }
+        catch (FormatException e)
+        {
+            throw new ConfigException($"{owner}: address_prefix: {e.Message}");
+        }
     }
 
     /// <summary>Text fields of the metadata that Istio keeps under this filter's name.</summary>

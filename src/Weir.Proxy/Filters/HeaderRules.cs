@@ -1,67 +1,56 @@
 using System.Text;
-using Envoy.Config.Core.V3;
-using Weir.Proxy.Http1;
+using Weir.Proxy.Http;
 
 namespace Weir.Proxy.Filters;
 
-/// <summary>What is added to, set on and removed from the headers of a message. Names are kept in lower case.</summary>
+/// <summary>A header that is added to a message, or set on it.</summary>
+/// <param name="Name">In lower case; never one that frames or routes the message.</param>
+/// <param name="Overwrites">What the message had under this name goes.</param>
+public sealed record HeaderAddition(string Name, string Value, bool Overwrites);
+
+/// <summary>What is added to, set on and removed from the headers of a message.</summary>
 public sealed class HeaderRules
 {
     readonly byte[][] requestRemoved;
     readonly byte[][] responseRemoved;
-    readonly byte[] requestAdded;
-    readonly byte[] responseAdded;
 
     public static readonly HeaderRules None = new([], [], [], []);
 
-    /// <exception cref="ArgumentException">An action on a header cannot be carried out.</exception>
+    /// <param name="requestRemove">Names in lower case.</param>
     public HeaderRules(
-        IReadOnlyList<HeaderValueOption> requestAdd, IEnumerable<string> requestRemove,
-        IReadOnlyList<HeaderValueOption> responseAdd, IEnumerable<string> responseRemove)
+        IReadOnlyList<HeaderAddition> requestAdd, IEnumerable<string> requestRemove, IReadOnlyList<HeaderAddition> responseAdd, IEnumerable<string> responseRemove)
     {
-        if (requestAdd.Concat(responseAdd).FirstOrDefault(o => o.AppendAction is
-            HeaderValueOption.Types.HeaderAppendAction.AddIfAbsent or HeaderValueOption.Types.HeaderAppendAction.OverwriteIfExists) is { } other)
-        {
-            throw new ArgumentException($"header {other.Header.Key}: append_action {other.AppendAction} is not supported");
-        }
-
-        // Setting is removing and adding.
-        requestRemoved = Names(requestRemove.Concat(Overwritten(requestAdd)));
-        responseRemoved = Names(responseRemove.Concat(Overwritten(responseAdd)));
-        requestAdded = Lines(requestAdd);
-        responseAdded = Lines(responseAdd);
+        requestRemoved = Names(requestRemove, requestAdd);
+        responseRemoved = Names(responseRemove, responseAdd);
+        AddedToRequest = Fields(requestAdd);
+        AddedToResponse = Fields(responseAdd);
     }
 
-    /// <summary>Bytes that are added.</summary>
-    public int RequestLength => requestAdded.Length;
+    public (byte[] Name, byte[] Value)[] AddedToRequest { get; }
 
-    public int ResponseLength => responseAdded.Length;
+    public (byte[] Name, byte[] Value)[] AddedToResponse { get; }
 
     public bool RemovesFromRequest(ReadOnlySpan<byte> name) => requestRemoved.Length > 0 && Contains(requestRemoved, name);
 
     public bool RemovesFromResponse(ReadOnlySpan<byte> name) => responseRemoved.Length > 0 && Contains(responseRemoved, name);
 
-    public void WriteRequest(ref HeadWriter writer) => writer.Write(requestAdded);
+    /// <summary>Setting is removing and adding.</summary>
+    static byte[][] Names(IEnumerable<string> removed, IEnumerable<HeaderAddition> added) =>
+        [.. removed.Concat(added.Where(a => a.Overwrites).Select(a => a.Name)).Distinct().Select(Encoding.ASCII.GetBytes)];
 
-    public void WriteResponse(ref HeadWriter writer) => writer.Write(responseAdded);
-
-    static IEnumerable<string> Overwritten(IEnumerable<HeaderValueOption> options) => options
-        .Where(o => o.AppendAction is HeaderValueOption.Types.HeaderAppendAction.OverwriteIfExistsOrAdd)
-        .Select(o => o.Header.Key);
-
-    static byte[][] Names(IEnumerable<string> names) => [.. names.Select(n => Encoding.ASCII.GetBytes(n.ToLowerInvariant()))];
-
-    static byte[] Lines(IEnumerable<HeaderValueOption> options) =>
-        Encoding.Latin1.GetBytes(string.Concat(options.Select(o => $"{o.Header.Key.ToLowerInvariant()}: {Clean(o.Header.Value)}\r\n")));
-
-    /// <summary>A value with a line break in it would be two headers.</summary>
-    static string Clean(string value) => value.Replace("\r", "", StringComparison.Ordinal).Replace("\n", "", StringComparison.Ordinal);
+    /// <summary>Of those that are set under one name the last one stays.</summary>
+    static (byte[] Name, byte[] Value)[] Fields(IEnumerable<HeaderAddition> added)
+    {
+        var all = added.ToList();
+        var last = all.Where(a => a.Overwrites).GroupBy(a => a.Name).ToDictionary(g => g.Key, g => all.LastIndexOf(g.Last()));
+        return [.. all.Where((a, i) => !last.TryGetValue(a.Name, out var set) || i >= set).Select(a => (Encoding.ASCII.GetBytes(a.Name), Encoding.UTF8.GetBytes(a.Value)))];
+    }
 
     static bool Contains(byte[][] names, ReadOnlySpan<byte> name)
     {
         foreach (var candidate in names)
         {
-            if (Http1.Ascii.EqualsLower(name, candidate))
+            if (Http.Ascii.EqualsLower(name, candidate))
             {
                 return true;
             }

@@ -56,7 +56,26 @@ public sealed record PathRules(bool NormalizesDots, bool MergesSlashes, EscapedS
             Merge(path, ref length);
         }
 
-        return redirects ? PathVerdict.Redirect : length != path.Length ? PathVerdict.Changed : PathVerdict.Unchanged;
+        if (redirects)
+        {
+            MergeFirst(path, ref length);
+            return PathVerdict.Redirect;
+        }
+
+        return length != path.Length ? PathVerdict.Changed : PathVerdict.Unchanged;
+    }
+
+    /// <summary>
+    /// Of slashes and backslashes at the beginning one slash: a location that begins with two names another host (RFC 3986 section 4.2),
+    /// and browsers take backslashes for slashes.
+    /// </summary>
+    static void MergeFirst(Span<byte> path, ref int length)
+    {
+        var found = path[..length].IndexOfAnyExcept((byte)'/', (byte)'\\');
+        var from = found < 0 ? length : found;
+        path[from..length].CopyTo(path[1..]);
+        length = 1 + length - from;
+        path[0] = (byte)'/';
     }
 
     /// <summary>Decodes escaped slashes; says whether there were any.</summary>

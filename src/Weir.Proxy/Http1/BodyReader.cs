@@ -1,15 +1,15 @@
-using System.Buffers.Binary;
+using Weir.Proxy.Http;
 
 namespace Weir.Proxy.Http1;
 
 /// <summary>
-/// Finds the end of a message body in a stream of bytes, without copying: it says how many of the bytes at hand belong to the body.
-/// Chunk framing is checked strictly (RFC 9112 section 7.1), so that what is passed on unchanged cannot be read otherwise by others.
+/// Finds the content in a stream of bytes, and its end, without copying. Chunk framing is checked strictly (RFC 9112 section 7.1), so that
+/// what others could read otherwise is never taken for content.
 /// </summary>
-public struct BodyReader
+struct BodyReader
 {
-    /// <summary>Extensions and trailers longer than this are refused.</summary>
-    const int MaximumLine = 8 * 1024;
+    /// <summary>Chunk extensions longer than this are refused.</summary>
+    const int MaximumExtension = 8 * 1024;
 
     enum State : byte
     {
@@ -19,259 +19,152 @@ public struct BodyReader
         Data,
         DataReturn,
         DataLineFeed,
-        TrailerStart,
-        TrailerName,
-        Trailer,
-        TrailerLineFeed,
-        EndLineFeed,
+
+        /// <summary>The last chunk is over: trailers or an empty line come.</summary>
+        Trailers,
         Done,
+
+        /// <summary>The framing is broken: nothing after this point can be trusted.</summary>
+        Broken,
     }
 
-    BodyKind kind;
+    readonly BodyKind kind;
     State state;
     long left;
     int digits;
-    int lineLength;
-    TrailerName name;
-
-    /// <summary>The beginning of a trailer's name, in lower case: as much of it as the longest of those that matter has.</summary>
-    struct TrailerName
-    {
-        ulong first;
-        ulong second;
-        ulong third;
-        int length;
-
-        /// <returns>False when the byte may not stand in a name.</returns>
-        public bool Append(byte c)
-        {
-            var lower = char.IsAsciiLetterUpper((char)c) ? (ulong)(c | 0x20) : c;
-            switch (length / 8)
-            {
-                case 0:
-                    first |= lower << (length * 8);
-                    break;
-                case 1:
-                    second |= lower << ((length - 8) * 8);
-                    break;
-                case 2:
-                    third |= lower << ((length - 16) * 8);
-                    break;
-            }
-
-            length++;
-            return HeadParser.IsToken(c);
-        }
-
-        /// <summary>Says how long a message is, where it goes, or what becomes of the connection (RFC 9110 section 6.5.1).</summary>
-        public readonly bool IsOfFraming
-        {
-            get
-            {
-                Span<byte> text = stackalloc byte[24];
-                BinaryPrimitives.WriteUInt64LittleEndian(text, first);
-                BinaryPrimitives.WriteUInt64LittleEndian(text[8..], second);
-                BinaryPrimitives.WriteUInt64LittleEndian(text[16..], third);
-                var name = (ReadOnlySpan<byte>)text[..Math.Min(length, 24)];
-                return length switch
-                {
-                    2 => name.SequenceEqual("te"u8),
-                    4 => name.SequenceEqual("host"u8),
-                    7 => name.SequenceEqual("upgrade"u8) || name.SequenceEqual("trailer"u8),
-                    10 => name.SequenceEqual("connection"u8) || name.SequenceEqual("keep-alive"u8),
-                    14 => name.SequenceEqual("content-length"u8),
-                    16 => name.SequenceEqual("proxy-connection"u8),
-                    17 => name.SequenceEqual("transfer-encoding"u8),
-                    _ => false,
-                };
-            }
-        }
-    }
+    int extension;
 
     public BodyReader(BodyKind kind, long contentLength)
     {
         this.kind = kind;
         left = kind == BodyKind.Length ? contentLength : 0;
-        state = State.Size;
-        digits = 0;
-        lineLength = 0;
-        name = default;
-    }
-
-    public readonly bool IsDone => kind switch
-    {
-        BodyKind.None => true,
-        BodyKind.Length => left == 0,
-        BodyKind.Chunked => state == State.Done,
-        _ => false,
-    };
-
-    /// <summary>The framing is broken: nothing after this point can be trusted.</summary>
-    public bool IsBroken { get; private set; }
-
-    /// <summary>How many bytes at the start of <paramref name="bytes"/> belong to the body with its framing.</summary>
-    public int Advance(ReadOnlySpan<byte> bytes)
-    {
-        switch (kind)
+        state = kind switch
         {
-            case BodyKind.None:
-                return 0;
-            case BodyKind.Length:
-                var taken = (int)Math.Min(left, bytes.Length);
-                left -= taken;
-                return taken;
-            case BodyKind.UntilClose:
-                return bytes.Length;
-            default:
-                var at = 0;
-                while (at < bytes.Length && state != State.Done && !IsBroken)
-                {
-                    at += Step(bytes[at..], out _);
-                }
-
-                return at;
-        }
+            BodyKind.None => State.Done,
+            BodyKind.Length => left == 0 ? State.Done : State.Data,
+            BodyKind.Chunked => State.Size,
+            _ => State.Data,
+        };
     }
+
+    public readonly bool IsDone => state == State.Done;
+
+    /// <summary>Only the end of the connection ends it.</summary>
+    public readonly bool IsUntilClose => kind == BodyKind.UntilClose;
+
+    /// <summary>Content left of the stretch that is being read: of the chunk, or of the whole where its length is known.</summary>
+    public readonly long Left => kind == BodyKind.UntilClose ? long.MaxValue : left;
 
     /// <summary>
-    /// As <see cref="Advance"/>, but stops after one stretch of content, for receivers that do not know chunks.
+    /// Looks at the bytes that come next. Framing at their beginning is done with; content behind it stays until
+    /// <see cref="Consume"/>.
     /// </summary>
-    /// <param name="content">The content among the bytes taken; may be empty.</param>
-    public int AdvanceContent(ReadOnlySpan<byte> bytes, out Slice content)
+    /// <param name="framing">Bytes to drop.</param>
+    /// <param name="content">Bytes of content behind those.</param>
+    /// <param name="trailers">Where trailers are parsed into, with the bytes they lie in.</param>
+    public ReadStatus Read(ReadOnlySpan<byte> bytes, out int framing, out int content, ref TrailerReader trailers)
     {
-        content = default;
-        if (kind != BodyKind.Chunked)
+        framing = content = 0;
+        while (state != State.Done)
         {
-            var taken = Advance(bytes);
-            content = new Slice(0, taken);
-            return taken;
-        }
-
-        var at = 0;
-        while (at < bytes.Length && state != State.Done && !IsBroken)
-        {
-            var step = Step(bytes[at..], out var isContent);
-            if (isContent)
+            if (state == State.Broken)
             {
-                content = new Slice(at, step);
-                return at + step;
+                return ReadStatus.Failed;
             }
 
-            at += step;
+            if (state == State.Data)
+            {
+                content = (int)Math.Min(Left, bytes.Length - framing);
+                return content > 0 ? ReadStatus.Content : ReadStatus.Wait;
+            }
+
+            if (state == State.Trailers)
+            {
+                var status = trailers.Read(bytes[framing..], out var length);
+                framing += length;
+                state = status == ReadStatus.End ? State.Done : status == ReadStatus.Failed ? State.Broken : state;
+                return status;
+            }
+
+            if (framing == bytes.Length)
+            {
+                return ReadStatus.Wait;
+            }
+
+            if (!Step(bytes[framing++]))
+            {
+                state = State.Broken;
+            }
         }
 
-        return at;
+        return ReadStatus.End;
     }
 
-    int Step(ReadOnlySpan<byte> bytes, out bool isContent)
+    /// <summary>So much of the content is used up.</summary>
+    public void Consume(int count)
     {
-        isContent = false;
-        var c = bytes[0];
+        if (kind == BodyKind.UntilClose)
+        {
+            return;
+        }
+
+        left -= count;
+        if (left == 0)
+        {
+            state = kind == BodyKind.Chunked ? State.DataReturn : State.Done;
+        }
+    }
+
+    /// <summary>The connection has ended.</summary>
+    /// <returns>Whether the body had.</returns>
+    public bool EndOfStream()
+    {
+        if (kind == BodyKind.UntilClose)
+        {
+            state = State.Done;
+        }
+
+        return state == State.Done;
+    }
+
+    bool Step(byte c)
+    {
         switch (state)
         {
             case State.Size:
-                var digit = char.IsAsciiHexDigit((char)c) ? Convert(c) : -1;
-                if (digit >= 0 && digits < 15)
-                {
-                    left = (left << 4) | (uint)digit;
-                    digits++;
-                }
-                else if (digits > 0 && c == '\r')
-                {
-                    state = State.SizeLineFeed;
-                }
-                else if (digits > 0 && c == ';')
-                {
-                    state = State.Extension;
-                    lineLength = 0;
-                }
-                else
-                {
-                    IsBroken = true;
-                }
-
-                return 1;
+                return Size(c);
             case State.Extension:
                 if (c == '\r')
                 {
                     state = State.SizeLineFeed;
-                }
-                else if (c == '\n' || (c < 32 && c != '\t') || c == 127 || ++lineLength > MaximumLine)
-                {
-                    IsBroken = true;
+                    return true;
                 }
 
-                return 1;
+                return c != '\n' && (c >= 32 || c == '\t') && c != 127 && ++extension <= MaximumExtension;
             case State.SizeLineFeed:
-                Expect(c, '\n', left == 0 ? State.TrailerStart : State.Data);
+                state = left == 0 ? State.Trailers : State.Data;
                 digits = 0;
-                return 1;
-            case State.Data:
-                var taken = (int)Math.Min(left, bytes.Length);
-                left -= taken;
-                isContent = true;
-                if (left == 0)
-                {
-                    state = State.DataReturn;
-                }
-
-                return taken;
+                return c == '\n';
             case State.DataReturn:
-                Expect(c, '\r', State.DataLineFeed);
-                return 1;
-            case State.DataLineFeed:
-                Expect(c, '\n', State.Size);
-                return 1;
-            case State.TrailerStart:
-                name = default;
-                lineLength = 0;
-                state = c == '\r' ? State.EndLineFeed : State.TrailerName;
-                IsBroken |= c != '\r' && !name.Append(c);
-                return 1;
-            case State.TrailerName:
-                if (c != ':')
-                {
-                    IsBroken |= !name.Append(c) || ++lineLength > MaximumLine;
-                }
-                else
-                {
-                    // One that some recipient might merge into the head, and read the message otherwise by.
-                    IsBroken |= name.IsOfFraming;
-                    state = State.Trailer;
-                }
-
-                return 1;
-            case State.Trailer:
-                if (c == '\r')
-                {
-                    state = State.TrailerLineFeed;
-                }
-                else if (c == '\n' || (c < 32 && c != '\t') || c == 127 || ++lineLength > MaximumLine)
-                {
-                    IsBroken = true;
-                }
-
-                return 1;
-            case State.TrailerLineFeed:
-                Expect(c, '\n', State.TrailerStart);
-                return 1;
+                state = State.DataLineFeed;
+                return c == '\r';
             default:
-                Expect(c, '\n', State.Done);
-                return 1;
+                state = State.Size;
+                return c == '\n';
         }
     }
 
-    void Expect(byte actual, char expected, State next)
+    bool Size(byte c)
     {
-        if (actual == expected)
+        if (char.IsAsciiHexDigit((char)c) && digits < 15)
         {
-            state = next;
+            left = (left << 4) | (uint)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+            digits++;
+            return true;
         }
-        else
-        {
-            IsBroken = true;
-        }
-    }
 
-    static int Convert(byte c) => c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+        extension = 0;
+        state = c == ';' ? State.Extension : State.SizeLineFeed;
+        return digits > 0 && (c is (byte)'\r' or (byte)';');
+    }
 }

@@ -52,27 +52,59 @@ public readonly record struct ProxyProtocolHeader(int Length, SocketAddressV4? S
         }
 
         var parts = Encoding.ASCII.GetString(bytes[start.Length..end]).Split(' ');
-        if (parts[0] is "UNKNOWN" || (parts is ["TCP6", _, _, _, _]))
+        switch (parts)
         {
-            header = new ProxyProtocolHeader(end + 2, null, null);
-            return Verdict.Yes;
-        }
-
-        try
-        {
-            isBroken = parts is not ["TCP4", _, _, _, _];
-            header = isBroken ? default : new ProxyProtocolHeader(
-                end + 2, SocketAddressV4.Parse(parts[1], Port(parts[3])), SocketAddressV4.Parse(parts[2], Port(parts[4])));
-        }
-        catch (FormatException)
-        {
-            isBroken = true;
+            case ["UNKNOWN", ..]:
+                header = new ProxyProtocolHeader(end + 2, null, null);
+                break;
+            case ["TCP6", var source, var destination, var sourcePort, var destinationPort]
+                when IsAddressV6(source) && IsAddressV6(destination) && Number(sourcePort, ushort.MaxValue) >= 0 && Number(destinationPort, ushort.MaxValue) >= 0:
+                header = new ProxyProtocolHeader(end + 2, null, null);
+                break;
+            case ["TCP4", var source, var destination, var sourcePort, var destinationPort]
+                when TryAddress(source, sourcePort, out var from) && TryAddress(destination, destinationPort, out var to):
+                header = new ProxyProtocolHeader(end + 2, from, to);
+                break;
+            default:
+                isBroken = true;
+                break;
         }
 
         return Verdict.Yes;
     }
 
-    static uint Port(string text) => uint.TryParse(text, out var port) ? port : 0;
+    static bool IsAddressV6(string text) => text.Contains(':') && System.Net.IPAddress.TryParse(text, out var address)
+        && address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 && !text.AsSpan().ContainsAny('[', '%');
+
+    static bool TryAddress(string text, string port, out SocketAddressV4 address)
+    {
+        var parts = text.Split('.');
+        var value = 0u;
+        var isValid = parts.Length == 4;
+        foreach (var part in parts)
+        {
+            var number = Number(part, byte.MaxValue);
+            isValid &= number >= 0;
+            value = (value << 8) | (byte)number;
+        }
+
+        var portNumber = Number(port, ushort.MaxValue);
+        address = new SocketAddressV4(value, (ushort)portNumber);
+        return isValid && portNumber > 0;
+    }
+
+    /// <summary>Decimal, without the zeros before it that others read as octal (section 2.1 of the specification).</summary>
+    /// <returns>-1 for what is none.</returns>
+    static int Number(string text, int largest)
+    {
+        if (text.Length is 0 or > 5 || (text[0] == '0' && text.Length > 1) || !text.All(char.IsAsciiDigit))
+        {
+            return -1;
+        }
+
+        var number = int.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
+        return number <= largest ? number : -1;
+    }
 
     static Verdict ParseBinary(ReadOnlySpan<byte> bytes, out ProxyProtocolHeader header, out bool isBroken)
     {

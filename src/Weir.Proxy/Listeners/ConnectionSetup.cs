@@ -1,4 +1,3 @@
-using Weir.Proxy.Configuration;
 using Weir.Proxy.Inspection;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
@@ -8,217 +7,236 @@ namespace Weir.Proxy.Listeners;
 
 /// <summary>
 /// What happens to a connection before anyone serves it: who it comes from (PROXY protocol), what it speaks (a look at its first
-/// bytes, without taking them), which filter chain that leads to, and TLS.
+/// bytes, without taking them), which filter chain that leads to, and TLS. Each has a deadline.
 /// </summary>
-sealed class ConnectionSetup(Worker worker, AsyncSocket socket, SocketAddressV4 direct, SocketAddressV4 local, ListenerConfiguration listener)
-    : Connection
+sealed class ConnectionSetup(Worker worker, TcpSocket socket, SocketAddressV4 direct, SocketAddressV4 local, ListenerConfiguration listener)
+    : Connection(null)
 {
-    /// <summary>What the PROXY protocol says instead of the socket.</summary>
-    ProxyProtocolHeader told;
+    readonly EventLoop loop = worker.Loop;
+    ConnectionFacts facts = new(direct, local, "", "", []);
+    FilterChain? chain;
+    Handshake? handshake;
+    Phase phase;
 
-    public override FilterChain? Chain => null;
+    enum Phase : byte
+    {
+        ProxyProtocol,
+        Inspecting,
+        Handshaking,
+        Over,
+    }
 
-    public override void Begin() => _ = RunAsync();
+    public override void Begin()
+    {
+        socket.Handler = this;
+        phase = listener.InspectsProxyProtocol ? Phase.ProxyProtocol : Phase.Inspecting;
+        if (phase == Phase.ProxyProtocol || listener.NeedsInspection(local.Port))
+        {
+            loop.Timers.Set(this, loop.Now + Math.Max(1, listener.InspectionMilliseconds));
+        }
+
+        // A place among the handshakes is taken at once, so that those who say nothing are bounded as well.
+        if (listener.Chains.LongestHandshake is > 0 and var limit)
+        {
+            handshake = new Handshake(worker.Handshakes, socket, this);
+            if (!handshake.TryEnter(direct.Address, limit + (phase == Phase.ProxyProtocol ? listener.InspectionMilliseconds : 0)))
+            {
+                End();
+                return;
+            }
+        }
+
+        OnReady();
+    }
 
     public override void Drain()
     {
         // It was accepted, so it is served; the limits of its setting up hold.
     }
 
-    async Task RunAsync()
+    public override void OnReady()
     {
-        var isServed = false;
-        try
+        if (handshake is { Result: < 0 and not -Native.Einprogress })
         {
-            isServed = await PrepareAsync();
+            OnHandshake();
+            return;
         }
-        catch (Exception e)
+
+        if (phase == Phase.ProxyProtocol && !ReadProxyProtocol())
         {
-            worker.Engine.Report(e);
+            return;
         }
-        finally
+
+        if (phase == Phase.Inspecting && !Inspect())
         {
-            if (!isServed)
-            {
-                socket.Close();
-                worker.Remove(this);
-            }
+            return;
+        }
+
+        if (phase == Phase.Handshaking)
+        {
+            OnHandshake();
         }
     }
 
-    async ValueTask<bool> PrepareAsync()
+    /// <returns>Whether it is known who the client is.</returns>
+    bool ReadProxyProtocol()
     {
-        if (listener.InspectsProxyProtocol && !await ReadProxyProtocolAsync())
+        Span<byte> buffer = stackalloc byte[ProxyProtocolHeader.MaximumLength];
+        var available = socket.Peek(buffer);
+        if (available <= 0)
         {
-            return false;
+            return available != -Native.Eagain && End();
         }
 
-        var (source, destination) = (told.Source ?? direct, told.Destination ?? local);
-        var facts = new ConnectionFacts(source, destination, "", "", []);
-        if (listener.NeedsInspection(destination.Port))
+        switch (ProxyProtocolHeader.TryParse(buffer[..available], out var header, out var isBroken))
         {
-            facts = await InspectAsync(facts);
-            if (!socket.IsOpen)
-            {
-                return false;
-            }
-        }
+            case Verdict.Yes when !isBroken:
+                facts = facts with { Source = header.Source ?? direct, Destination = header.Destination ?? local };
+                if (socket.Receive(buffer[..header.Length]) != header.Length)
+                {
+                    return End();
+                }
 
-        if (listener.Chains.Find(facts) is not { } chain)
-        {
-            return false;
+                phase = Phase.Inspecting;
+                return true;
+            case Verdict.No when listener.AllowsMissingProxyProtocol:
+                phase = Phase.Inspecting;
+                return true;
+            case Verdict.NeedsMore:
+                return socket.IsPeerDone && End();
+            default:
+                return End();
         }
-
-        TlsInfo? tls = null;
-        if (chain.Tls is not null)
-        {
-            tls = await HandshakeAsync(chain, facts.ServerName);
-            if (tls is null)
-            {
-                return false;
-            }
-        }
-
-        worker.Remove(this);
-        worker.Serve(socket, new Downstream(worker.NextConnectionId(), source, direct, destination, facts.ServerName, tls), chain);
-        return true;
     }
 
-    async ValueTask<bool> ReadProxyProtocolAsync()
+    /// <summary>Looks until it is known whether the client speaks TLS, and to whom, or HTTP.</summary>
+    /// <returns>Whether it is known.</returns>
+    bool Inspect()
     {
-        var buffer = worker.Loop.Buffers.Rent();
-        try
+        if (!listener.NeedsInspection(facts.Destination.Port))
         {
-            var deadline = worker.Loop.Now + listener.InspectionMilliseconds;
-            while (true)
-            {
-                var available = await PeekAsync(buffer.AsMemory(0, ProxyProtocolHeader.MaximumLength), deadline);
-                if (available <= 0)
-                {
-                    return false;
-                }
-
-                switch (ProxyProtocolHeader.TryParse(buffer.AsSpan(0, available), out var header, out var isBroken))
-                {
-                    case Verdict.Yes when !isBroken:
-                        told = header;
-                        return await socket.ReadAsync(buffer.AsMemory(0, header.Length), listener.InspectionMilliseconds) == header.Length;
-                    case Verdict.Yes:
-                        return false;
-                    case Verdict.No:
-                        return listener.AllowsMissingProxyProtocol;
-                    default:
-                        if (await WaitAsync(deadline) < 0)
-                        {
-                            return false;
-                        }
-
-                        break;
-                }
-            }
+            return Choose();
         }
-        finally
+
+        var buffer = loop.Buffers.Rent();
+        var available = socket.Peek(buffer);
+        var isKnown = available > 0 && Recognize(buffer.AsSpan(0, available), available == buffer.Length);
+        loop.Buffers.Return(buffer);
+        if (isKnown)
         {
-            worker.Loop.Buffers.Return(buffer);
+            return Choose();
         }
+
+        return ((available <= 0 && available != -Native.Eagain) || socket.IsPeerDone) && End();
+    }
+
+    bool Recognize(ReadOnlySpan<byte> bytes, bool isAll)
+    {
+        ClientHello? hello = null;
+        var isTls = listener.InspectsTls(facts.Destination.Port) ? ClientHello.TryParse(bytes, out hello) : Verdict.No;
+        if (isTls == Verdict.Yes)
+        {
+            facts = facts with { ServerName = hello!.ServerName, Transport = "tls", Alpn = hello.Alpn };
+            return true;
+        }
+
+        var isHttp = isTls == Verdict.No && listener.InspectsHttp(facts.Destination.Port) ? HttpSniffer.IsHttp1(bytes) : Verdict.No;
+        if (isTls == Verdict.No && isHttp != Verdict.NeedsMore)
+        {
+            facts = facts with { Transport = "raw_buffer", Alpn = isHttp == Verdict.Yes ? ["http/1.1"] : [] };
+            return true;
+        }
+
+        return isAll;
     }
 
     /// <summary>
-    /// Looks until it is known whether the client speaks TLS, and to whom, or HTTP. A client that waits for the server to speak
-    /// first is known by its silence: after the time limit the connection goes on as bytes, where the listener allows it.
+    /// A client that waits for the server to speak first is known by its silence: after the time limit the connection goes on as bytes,
+    /// where the listener allows it.
     /// </summary>
-    async ValueTask<ConnectionFacts> InspectAsync(ConnectionFacts facts)
+    public override void OnDue()
     {
-        var buffer = worker.Loop.Buffers.Rent();
-        try
+        if (phase == Phase.Inspecting && listener.ContinuesOnTimeout)
         {
-            var deadline = worker.Loop.Now + listener.InspectionMilliseconds;
-            var looksForTls = listener.InspectsTls(facts.Destination.Port);
-            var looksForHttp = listener.InspectsHttp(facts.Destination.Port);
-            while (true)
+            facts = facts with { Transport = "raw_buffer" };
+            if (Choose())
             {
-                var available = await PeekAsync(buffer, deadline);
-                if (available <= 0)
-                {
-                    return OnSilence(facts, available);
-                }
-
-                ClientHello? hello = null;
-                var isTls = looksForTls ? ClientHello.TryParse(buffer.AsSpan(0, available), out hello) : Verdict.No;
-                if (isTls == Verdict.Yes)
-                {
-                    return facts with { ServerName = hello!.ServerName, Transport = "tls", Alpn = hello.Alpn };
-                }
-
-                var isHttp = isTls == Verdict.No && looksForHttp ? HttpSniffer.IsHttp1(buffer.AsSpan(0, available)) : Verdict.No;
-                if (isTls == Verdict.No && isHttp != Verdict.NeedsMore)
-                {
-                    return facts with { Transport = "raw_buffer", Alpn = isHttp == Verdict.Yes ? ["http/1.1"] : [] };
-                }
-
-                if (available == buffer.Length || await WaitAsync(deadline) < 0)
-                {
-                    return OnSilence(facts, available == buffer.Length ? 0 : -Native.EtimedOut);
-                }
+                OnHandshake();
             }
         }
-        finally
+        else
         {
-            worker.Loop.Buffers.Return(buffer);
+            End();
         }
     }
 
-    ConnectionFacts OnSilence(ConnectionFacts facts, int result)
+    /// <returns>Whether there is a handshake to wait for.</returns>
+    bool Choose()
     {
-        if (result != -Native.EtimedOut || !listener.ContinuesOnTimeout)
+        TimerWheel.Clear(this);
+        chain = listener.Chains.Find(facts);
+        if (chain is null)
         {
+            return End();
+        }
+
+        if (chain.Tls is null)
+        {
+            handshake?.Cancel();
+            Serve(null);
+            return false;
+        }
+
+        if (chain.Tls.Select(facts.ServerName) is not { } context)
+        {
+            return End();
+        }
+
+        phase = Phase.Handshaking;
+        handshake!.Begin(TlsLayer.Accept(context, socket), isFirst: false);
+        return false;
+    }
+
+    void OnHandshake()
+    {
+        if (handshake is not { } done || done.Result == -Native.Einprogress)
+        {
+            return;
+        }
+
+        worker.CountHandshake(failed: done.Result < 0);
+        if (done.Result < 0)
+        {
+            End();
+        }
+        else
+        {
+            Serve(done.Layer!.Info());
+        }
+    }
+
+    void Serve(TlsInfo? tls)
+    {
+        phase = Phase.Over;
+        loop.Timers.Remove(this);
+        worker.Connections.Remove(this);
+        worker.Serve(socket, new Downstream(worker.NextConnectionId(), facts.Source, direct, facts.Destination, facts.ServerName, tls), chain!);
+    }
+
+    /// <returns>False.</returns>
+    bool End()
+    {
+        if (phase != Phase.Over)
+        {
+            phase = Phase.Over;
+            loop.Timers.Remove(this);
+            handshake?.Cancel();
             socket.Close();
+            worker.Connections.Remove(this);
         }
 
-        return facts with { Transport = "raw_buffer" };
+        return false;
     }
 
-    /// <summary>Waits until there is something to look at.</summary>
-    async ValueTask<int> PeekAsync(Memory<byte> buffer, long deadline)
-    {
-        while (true)
-        {
-            var available = socket.IsOpen ? socket.Peek(buffer.Span) : -Native.Ecanceled;
-            if (available != -Native.Eagain)
-            {
-                return available;
-            }
-
-            var waited = await WaitAsync(deadline);
-            if (waited < 0)
-            {
-                return waited;
-            }
-        }
-    }
-
-    ValueTask<int> WaitAsync(long deadline)
-    {
-        var left = deadline - worker.Loop.Now;
-        return left <= 0 || socket.IsPeerDone ? new ValueTask<int>(left <= 0 ? -Native.EtimedOut : -Native.EconnReset) : socket.WaitForMoreAsync((int)left);
-    }
-
-    async ValueTask<TlsInfo?> HandshakeAsync(FilterChain chain, string serverName)
-    {
-        if (chain.Tls!.Select(serverName) is not { } context)
-        {
-            return null;
-        }
-
-        var layer = TlsLayer.Accept(context, socket);
-        socket.Attach(layer);
-        if (await worker.Handshakes.RunAsync(socket, layer, chain.HandshakeMilliseconds) < 0)
-        {
-            worker.Engine.CountHandshake(worker.Loop.Index, failed: true);
-            return null;
-        }
-
-        worker.Engine.CountHandshake(worker.Loop.Index, failed: false);
-        return layer.Info();
-    }
+    public override void Abandon() => End();
 }

@@ -1,3 +1,4 @@
+using Weir.Proxy.Exchanges;
 using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Listeners;
@@ -103,6 +104,7 @@ sealed class FilterChainTable
     readonly FilterChain[] nameless;
     readonly Dictionary<string, FilterChain[]> byName;
     readonly FilterChain? otherwise;
+    readonly int longestHandshake;
 
     public FilterChainTable(IReadOnlyList<FilterChain> chains, FilterChain? otherwise)
     {
@@ -110,11 +112,15 @@ sealed class FilterChainTable
         All = otherwise is null ? chains : [.. chains, otherwise];
         nameless = [.. chains.Where(c => c.Match.ServerNames.Count == 0)];
         byName = chains.SelectMany(c => c.Match.ServerNames.Select(n => (n, c))).GroupBy(p => p.n).ToDictionary(g => g.Key, g => g.Select(p => p.c).ToArray());
+        longestHandshake = All.Where(c => c.Tls is not null).Select(c => c.HandshakeMilliseconds).DefaultIfEmpty().Max();
         Only = chains.Count == 1 && otherwise is null && chains[0].Match == FilterChainMatch.Any ? chains[0]
             : chains.Count == 0 ? otherwise : null;
     }
 
     public IReadOnlyList<FilterChain> All { get; }
+
+    /// <summary>Milliseconds that a handshake may take, on the chain that gives it most; 0 when there is no TLS.</summary>
+    public int LongestHandshake => longestHandshake;
 
     /// <summary>The chain that takes every connection, when there is but one: then nothing needs to be known.</summary>
     public FilterChain? Only { get; }

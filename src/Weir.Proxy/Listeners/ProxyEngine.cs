@@ -1,9 +1,13 @@
 using System.Collections.Frozen;
+using Weir.Proxy.Admin;
 using Weir.Proxy.Configuration;
+using Weir.Proxy.Exchanges;
+using Weir.Proxy.Filters;
 using Weir.Proxy.Lifecycle;
 using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
+using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Listeners;
 
@@ -15,6 +19,9 @@ public sealed record EngineOptions
 
     /// <summary>Of random choices.</summary>
     public int Seed { get; init; }
+
+    /// <summary>Of request and trace ids, so that they come again; null for what the operating system gives.</summary>
+    public ulong? RequestIdSeed { get; init; }
 
     /// <summary>Where readiness and metrics are served; null for nowhere.</summary>
     public SocketAddressV4? StatusAddress { get; init; }
@@ -28,6 +35,9 @@ public sealed record EngineOptions
     /// <summary>How long what is kept for use may lie unused, and a loop must have had little to do to count as quiet.</summary>
     public TimeSpan QuietTime { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>Descriptors that the process may have open; 0 for what the machine says when it starts.</summary>
+    public long DescriptorLimit { get; init; }
+
     /// <summary>Resident bytes above which requests are refused; 0 for no limit.</summary>
     public long MemoryLimit { get; init; }
 }
@@ -39,15 +49,23 @@ sealed record PublishError(string Listener, string Message);
 sealed record ResourceNote(string Type, string Name, bool IsRefused, string Text);
 
 /// <summary>The data plane: its loops, the configuration they read, and the sockets they listen on.</summary>
-public sealed class ProxyEngine
+public sealed class ProxyEngine : IWorkerOwner
 {
+    /// <summary>How long the end waits for whoever reads the access log.</summary>
+    static readonly TimeSpan LogPatience = TimeSpan.FromSeconds(2);
+
     readonly EventLoop[] loops;
+
+    /// <summary>Those that serve traffic.</summary>
     readonly Worker[] workers;
+
+    /// <summary>Serves the proxy's own pages, on a thread of its own: what they take holds up no request, and no request holds up a probe.</summary>
+    readonly Worker administration;
     readonly EngineOptions options;
     readonly Dictionary<SocketAddressV4, (string Listener, int[] Descriptors)> bound = [];
     readonly Dictionary<string, ListenerConfiguration> own = [];
     readonly Lock publishing = new();
-    readonly (long Done, long Failed)[] handshakes;
+    readonly HashSet<SocketAddressV4> refused = [];
     Dictionary<SocketAddressV4, List<int>> inherited = [];
     volatile FrozenDictionary<string, ListenerConfiguration> listeners = FrozenDictionary<string, ListenerConfiguration>.Empty;
     volatile bool isOverloaded;
@@ -58,12 +76,26 @@ public sealed class ProxyEngine
         Stats = stats;
         Log = log;
         StartedAt = time.GetUtcNow();
-        handshakes = new (long, long)[options.Concurrency];
-        loops = [.. Enumerable.Range(0, options.Concurrency).Select(i => new EventLoop(i, time))];
-        workers = [.. loops.Select(l => new Worker(l, this, (uint)(options.Seed + (l.Index * 7919)), Math.Max(1, options.MaximumConnections / options.Concurrency)))];
-        LogFiles = new LogFiles(options.Concurrency);
+        loops = [.. Enumerable.Range(0, options.Concurrency + 1).Select(i => new EventLoop(i, time) { OnFault = Report })];
+        workers = [.. loops[..options.Concurrency].Select(l => MakeWorker(l, Math.Max(1, options.MaximumConnections / options.Concurrency)))];
+        administration = MakeWorker(loops[^1], MaximumOwnConnections);
+        LogFiles = new LogFiles(options.Concurrency, log);
         AddOwn("status", options.StatusAddress, Pages.Status);
         AddOwn("admin", options.AdminAddress, Pages.Admin);
+    }
+
+    const int MaximumOwnConnections = 1024;
+
+    Worker MakeWorker(EventLoop loop, int maximumConnections)
+    {
+        var seed = (uint)(options.Seed + (loop.Index * 7919));
+        var exchanges = new ExchangeServices(loop, new Upstreams(loop, seed), Stats, CreateRequestIds(loop.Index), Report) { IsOverloaded = () => isOverloaded };
+        var worker = new Worker(loop, this, exchanges, maximumConnections)
+        {
+            Descriptors = loop.Index == options.Concurrency ? null : DescriptorBudget.For(options.DescriptorLimit > 0 ? options.DescriptorLimit : DescriptorLimit.Current).PerLoop(options.Concurrency),
+        };
+        new Trimming(worker, (int)options.QuietTime.TotalMilliseconds).OnDue();
+        return worker;
     }
 
     public StatsRegistry Stats { get; }
@@ -101,11 +133,19 @@ public sealed class ProxyEngine
 
     internal TimeSpan QuietTime => options.QuietTime;
 
-    internal int ActiveConnections => workers.Sum(w => w.ActiveConnections);
+    internal RequestIdSource CreateRequestIds(int loop) => options.RequestIdSeed is { } seed ? new RequestIdSource(seed + (ulong)loop) : new RequestIdSource();
+
+    internal int ActiveConnections => workers.Sum(w => w.Connections.Count);
+
+    internal long DroppedSpans => workers.Sum(w => w.Exchanges.DroppedSpans);
 
     internal long ShedConnections => workers.Sum(w => w.ShedConnections);
 
-    internal (long Done, long Failed) Handshakes => (handshakes.Sum(h => h.Done), handshakes.Sum(h => h.Failed));
+    internal (long Done, long Failed) Handshakes => (workers.Sum(w => w.HandshakesDone), workers.Sum(w => w.HandshakesFailed));
+
+    ListenerConfiguration? IWorkerOwner.FindListener(string name) => listeners.GetValueOrDefault(name);
+
+    void IWorkerOwner.OnQuiet() => OnQuiet();
 
     /// <exception cref="IOException">The status or administration address is taken.</exception>
     /// <param name="inheritedSockets">Of a predecessor; closed if they turn out not to be needed.</param>
@@ -139,7 +179,13 @@ public sealed class ProxyEngine
     {
         if (address is { } given)
         {
-            var chain = new FilterChain(name, name, 0, FilterChainMatch.Any, null, 0, new HttpOptions { Pages = pages, MaximumHeadBytes = 16 * 1024, StreamIdleMilliseconds = 60_000 }, null, true);
+            var chain = new FilterChain(name, name, 0, FilterChainMatch.Any, null, 0, new HttpOptions
+            {
+                Filters = new FilterPlan([new PagesFilter(this, pages)]),
+                IsOwn = true,
+                MaximumHeadBytes = 16 * 1024,
+                StreamIdleMilliseconds = 60_000,
+            }, null, true);
             own[name] = new ListenerConfiguration(name, [given], new FilterChainTable([chain], null)) { IsStatus = true };
         }
     }
@@ -153,7 +199,15 @@ public sealed class ProxyEngine
     {
         lock (publishing)
         {
-            return IsDraining ? null : Publish_NeedsLock(next);
+            if (IsDraining)
+            {
+                return null;
+            }
+
+            var error = Publish_NeedsLock(next);
+            refused.UnionWith(error is not null && next.TryGetValue(error.Listener, out var loser) ? loser.Addresses : []);
+            refused.ExceptWith(bound.Keys);
+            return error;
         }
     }
 
@@ -189,13 +243,13 @@ public sealed class ProxyEngine
         foreach (var address in gone)
         {
             bound.Remove(address);
-            Array.ForEach(workers, w => w.Loop.Post(() => w.StopListening(address)));
+            Array.ForEach(All, w => w.Loop.Post(() => w.StopListening(address)));
         }
 
         foreach (var (address, name) in renamed)
         {
             bound[address] = (name, bound[address].Descriptors);
-            Array.ForEach(workers, w => w.Loop.Post(() => w.Rename(address, name)));
+            Array.ForEach(All, w => w.Loop.Post(() => w.Rename(address, name)));
         }
 
         foreach (var (address, name) in added)
@@ -203,15 +257,15 @@ public sealed class ProxyEngine
             bound[address] = (name, sockets[address]);
             for (var i = 0; i < sockets[address].Length; i++)
             {
-                var (worker, descriptor) = (workers[i % workers.Length], sockets[address][i]);
+                var serving = ServingOf(name);
+                var (worker, descriptor) = (serving[i % serving.Length], sockets[address][i]);
                 worker.Loop.Post(() => worker.Listen(address, descriptor, name));
             }
         }
 
         if (before.Values.Any(l => !next.TryGetValue(l.Name, out var now) || !ReferenceEquals(now.Chains, l.Chains)))
         {
-            Array.ForEach(workers, w => w.Loop.Post(() => w.RetireWhere(c => c.Chain is { } chain
-                && (!next.TryGetValue(chain.Listener, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity)))));
+            Array.ForEach(workers, w => w.Loop.Post(() => w.RetireWhere(chain => (!next.TryGetValue(chain.Listener, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity)))));
         }
 
         return null;
@@ -228,39 +282,64 @@ public sealed class ProxyEngine
         var kept = now?.All.Endpoints.Select(e => e.State).ToHashSet() ?? [];
         foreach (var state in before.All.Endpoints.Select(e => e.State).Where(s => !kept.Contains(s)))
         {
-            Array.ForEach(workers, w => w.Loop.Post(() => state.ByLoop[w.Loop.Index]?.Retire()));
+            Array.ForEach(workers, w => w.Loop.Post(() => state.ByLoop[w.Loop.Index]?.Dispose()));
         }
     }
+
+    Worker[] All => [.. workers, administration];
+
+    Worker[] ServingOf(string listener) => own.ContainsKey(listener) ? [administration] : workers;
 
     PublishError? Bind(List<KeyValuePair<SocketAddressV4, string>> addresses, out Dictionary<SocketAddressV4, int[]> sockets)
     {
         sockets = [];
+        var opened = new List<int>();
+        var claimed = new Dictionary<SocketAddressV4, List<int>>();
         foreach (var (address, listener) in addresses)
         {
             var descriptors = new List<int>();
-            var taken = inherited.Remove(address, out var from) ? from : [];
-            for (var i = 0; i < Math.Max(workers.Length, taken.Count); i++)
+            if (inherited.Remove(address, out var taken))
             {
-                var fd = i < taken.Count ? taken[i]
-                    : taken.Count > 0 ? Native.Duplicate(taken[i % taken.Count])
-                    : ListeningSocket.Bind(address, isShared: workers.Length > 1);
+                claimed[address] = taken;
+            }
+
+            var serving = ServingOf(listener).Length;
+            for (var i = 0; i < Math.Max(serving, taken?.Count ?? 0); i++)
+            {
+                var fd = taken is null ? ListeningSocket.Bind(address, isShared: serving > 1)
+                    : i < taken.Count ? taken[i]
+                    : Native.Duplicate(taken[i % taken.Count]);
                 if (fd < 0)
                 {
-                    foreach (var open in sockets.Values.SelectMany(s => s).Concat(descriptors))
-                    {
-                        _ = Native.Close(open);
-                    }
-
-                    return new PublishError(listener, $"listener {listener}: cannot listen on {address}: {(fd == -98 ? "address already in use" : $"errno {-fd}")}");
+                    // What was opened here is closed. What a predecessor left stays open: clients may be waiting in its queue.
+                    opened.ForEach(o => _ = Native.Close(o));
+                    claimed.ToList().ForEach(c => inherited[c.Key] = c.Value);
+                    return new PublishError(listener, $"listener {listener}: cannot listen on {address}: {Failure.OfErrno(taken is null ? -fd : Native.Errno)}");
                 }
 
                 descriptors.Add(fd);
+                if (taken is null || i >= taken.Count)
+                {
+                    opened.Add(fd);
+                }
             }
 
             sockets[address] = [.. descriptors];
         }
 
         return null;
+    }
+
+    /// <summary>Each socket of a predecessor serves, or no listener asks for it; false while one that does is refused.</summary>
+    public bool ServesInherited
+    {
+        get
+        {
+            lock (publishing)
+            {
+                return !inherited.Keys.Any(refused.Contains);
+            }
+        }
     }
 
     /// <summary>The listening sockets, for a successor.</summary>
@@ -307,37 +386,61 @@ public sealed class ProxyEngine
         }));
     }
 
+    /// <summary>For a request that is on its way on a connection that was idle when draining began.</summary>
+    static readonly TimeSpan DrainGrace = TimeSpan.FromSeconds(1);
+
     /// <summary>Stops accepting, finishes what is being served, and returns when all is done or the limit is reached.</summary>
     public async Task DrainAsync(TimeSpan limit, TimeProvider time)
     {
         // Counting before that would miss who is accepted in between.
         await BeginDrain().ConfigureAwait(false);
-        var deadline = time.GetUtcNow() + limit;
-        while (time.GetUtcNow() < deadline && Array.Exists(workers, w => w.ActiveConnections > 0))
+        var start = time.GetUtcNow();
+        var deadline = start + limit;
+        var isGraceOver = false;
+        while (time.GetUtcNow() < deadline && Array.Exists(workers, w => w.Connections.Count > 0))
         {
+            if (!isGraceOver && time.GetUtcNow() - start >= DrainGrace)
+            {
+                isGraceOver = true;
+                Array.ForEach(workers, w => w.Loop.Post(w.CloseIdle));
+            }
+
             await Task.Delay(TimeSpan.FromMilliseconds(10), time).ConfigureAwait(false);
         }
 
         Array.ForEach(loops, l => l.Stop());
         Array.ForEach(loops, l => l.Join());
+        LogFiles.Flush(LogPatience);
     }
 
     /// <summary>A defect: whatever was being done ends, everything else goes on.</summary>
     internal void Report(Exception e) => Log.Error($"internal error: {e}");
 
-    internal void CountHandshake(int loop, bool failed)
-    {
-        ref var counts = ref handshakes[loop];
-        if (failed)
-        {
-            counts.Failed++;
-        }
-        else
-        {
-            counts.Done++;
-        }
-    }
-
     /// <summary>Runs an action on one of the loops, where its own counters can be read.</summary>
     internal void Post(int loop, Action action) => loops[loop].Post(action);
+
+    /// <summary>Looks now and then at what is no longer needed.</summary>
+    sealed class Trimming(Worker worker, int milliseconds) : TimerEntry
+    {
+        /// <summary>Turns in a second up to which a loop is quiet: it wakes by itself about once, and for metrics that are fetched.</summary>
+        const int QuietTurns = 20;
+
+        long turns;
+        bool isQuiet = true;
+
+        public override void OnDue()
+        {
+            worker.Trim();
+            var loop = worker.Loop;
+            var wasQuiet = isQuiet;
+            isQuiet = (loop.Turn - turns) * 1000 <= (long)QuietTurns * milliseconds;
+            turns = loop.Turn;
+            if (isQuiet && !wasQuiet)
+            {
+                worker.Owner.OnQuiet();
+            }
+
+            loop.Timers.Set(this, loop.Now + milliseconds);
+        }
+    }
 }

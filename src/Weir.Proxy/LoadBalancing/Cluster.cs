@@ -14,11 +14,22 @@ namespace Weir.Proxy.LoadBalancing;
 sealed record Endpoint(
     SocketAddressV4 Address, StatsScope Scope, uint Weight, IReadOnlyDictionary<string, string> Labels, EndpointState State);
 
+/// <summary>What one loop has under way with one endpoint.</summary>
+abstract class EndpointLoad : IDisposable
+{
+    public PeakEwma Latency;
+
+    public int ActiveRequests { get; set; }
+
+    /// <summary>Lets go of what is idle: the endpoint is no longer part of the mesh.</summary>
+    public abstract void Dispose();
+}
+
 /// <summary>What outlives configurations of one endpoint: each loop's connections and load.</summary>
 /// <param name="addedAt">Milliseconds; from when slow start counts.</param>
 sealed class EndpointState(int loops, long addedAt)
 {
-    public readonly Upstream.UpstreamHost?[] ByLoop = new Upstream.UpstreamHost?[loops];
+    public readonly EndpointLoad?[] ByLoop = new EndpointLoad?[loops];
 
     public long AddedAt => addedAt;
 }
@@ -133,6 +144,9 @@ sealed class Cluster
     public EndpointSet? DefaultSubset { get; init; }
     public required int ConnectTimeoutMilliseconds { get; init; }
 
+    /// <summary>Which version of HTTP its endpoints are spoken to in.</summary>
+    public UpstreamHttp Http { get; init; } = UpstreamHttp.Http1;
+
     /// <summary>How long a connection is kept that nobody uses.</summary>
     public int IdleMilliseconds { get; init; }
 
@@ -175,7 +189,7 @@ sealed class ClusterLoad
     public int Requests;
 
     /// <summary>Requests that wait for one of the connections the cluster is limited to, in order of arrival.</summary>
-    public readonly LinkedList<Upstream.PoolWaiter> Waiting = new();
+    public readonly PendingQueue Waiting = new();
 }
 
 /// <summary>Labels in one order and form, so that they can be compared as text.</summary>

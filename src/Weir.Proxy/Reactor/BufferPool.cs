@@ -4,7 +4,7 @@ namespace Weir.Proxy.Reactor;
 /// A loop's own stock of pinned buffers in three sizes. Connections hold one only while they have something in it: a small one for a
 /// head, a medium one for what streams, a large one for what streams in bulk.
 /// </summary>
-public sealed class BufferPool
+public class BufferPool
 {
     public const int SmallSize = 2 * 1024;
     public const int BufferSize = 16 * 1024;
@@ -14,15 +14,17 @@ public sealed class BufferPool
     readonly Spares<byte[]> medium = new(64);
     readonly Spares<byte[]> large = new(4);
 
-    public byte[] Rent() => medium.TryTake() ?? Allocate(BufferSize);
+    public virtual byte[] Rent() => medium.TryTake() ?? Allocate(BufferSize);
 
-    public byte[] RentSmall() => small.TryTake() ?? Allocate(SmallSize);
+    public virtual byte[] RentSmall() => small.TryTake() ?? Allocate(SmallSize);
 
-    public byte[] RentLarge() => large.TryTake() ?? Allocate(LargeSize);
+    public virtual byte[] RentLarge() => large.TryTake() ?? Allocate(LargeSize);
 
-    public void Return(byte[] buffer)
+    /// <summary>One of an unusual length, for what fits in no other; not kept when it is given back.</summary>
+    public virtual byte[] RentUnusual(int length) => Allocate(length);
+
+    public virtual void Return(byte[] buffer)
     {
-        // One that grew for an unusual head has a size of its own, and is not kept.
         switch (buffer.Length)
         {
             case SmallSize:

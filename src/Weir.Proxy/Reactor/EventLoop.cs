@@ -1,55 +1,40 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 
 namespace Weir.Proxy.Reactor;
 
-/// <summary>Something that waits for events on a file descriptor, and may have a deadline.</summary>
-abstract class IoHandle : TimerEntry
-{
-    internal int Slot = -1;
-
-    public abstract void OnEvents(uint events);
-}
-
 /// <summary>
-/// One thread, one epoll instance. Everything that belongs to a loop is touched by its thread alone; other threads reach it with
-/// <see cref="Post"/>. Awaits on the loop's sockets resume here, inline.
+/// One thread and one kernel. Everything that belongs to a loop is touched by its thread alone; other threads reach it with
+/// <see cref="Post"/>. A turn is: events of sockets, posted actions, deferred handlers, timers.
 /// </summary>
-public sealed unsafe class EventLoop : IDisposable
+public sealed class EventLoop : IDisposable
 {
     const int MaximumEvents = 256;
     const int MaximumWaitMilliseconds = 1000;
-    const int MaximumTurns = 8;
 
-    readonly int epoll;
-    readonly int wakeup;
-    readonly byte* events;
+    readonly Kernel kernel;
+    readonly KernelEvent[] events = new KernelEvent[MaximumEvents];
     readonly ConcurrentQueue<Action> posted = new();
-    readonly List<IoHandle?> handles = [];
-    readonly List<uint> generations = [];
-    readonly Stack<int> freeSlots = [];
+    readonly HandleTable handles = new();
     readonly List<Action> afterTurn = [];
-    readonly Queue<Signal> turns = [];
-    readonly Queue<Signal> yielded = [];
     readonly Thread thread;
+    LoopHandler? firstDeferred;
+    LoopHandler? lastDeferred;
     volatile bool isStopping;
     int isAwake;
 
     public EventLoop(int index, TimeProvider time)
+        : this(index, time, new EpollKernel())
+    {
+    }
+
+    internal EventLoop(int index, TimeProvider time, Kernel kernel, BufferPool? buffers = null)
     {
         Index = index;
         Time = time;
-        epoll = Native.EpollCreate(Native.EpollCloseOnExec);
-        wakeup = Native.EventFd(0, Native.SockNonBlock | Native.SockCloseOnExec);
-        if (epoll < 0 || wakeup < 0)
-        {
-            throw new IOException($"no event loop: errno {Native.Errno}");
-        }
-
-        events = (byte*)NativeMemory.Alloc((nuint)(MaximumEvents * Native.EpollEventSize));
-        Register(wakeup, new Wakeup(this), Native.EpollIn | Native.EpollEdge);
-        Now = Environment.TickCount64;
+        this.kernel = kernel;
+        Now = kernel.Milliseconds;
         Timers = new TimerWheel(Now);
+        Buffers = buffers ?? new BufferPool();
         thread = new Thread(Run, 512 * 1024) { IsBackground = true, Name = $"loop-{index}" };
     }
 
@@ -63,9 +48,14 @@ public sealed unsafe class EventLoop : IDisposable
     /// <summary>Counts the turns.</summary>
     internal long Turn { get; private set; }
 
+    internal Kernel Kernel => kernel;
+
     internal TimerWheel Timers { get; }
 
-    public BufferPool Buffers { get; } = new();
+    public BufferPool Buffers { get; }
+
+    /// <summary>Told of a handler's defect: what it was doing has been ended, everything else goes on.</summary>
+    internal Action<Exception> OnFault { get; set; } = _ => { };
 
     public void Start() => thread.Start();
 
@@ -88,61 +78,54 @@ public sealed unsafe class EventLoop : IDisposable
     public void AfterTurn(Action action) => afterTurn.Add(action);
 
     /// <summary>
-    /// Waits for a place in the queue of work that is too long to be done many times in one turn: <see cref="MaximumTurns"/> are given
-    /// a turn.
+    /// Calls the handler after the other events of this turn; or in the next one, when it is itself running because it was deferred.
+    /// By this a busy handler lets others go first, and many small writes become one.
     /// </summary>
-    internal ValueTask<int> TurnAsync(Signal waiter)
+    internal void Defer(LoopHandler handler)
     {
-        waiter.Reset();
-        turns.Enqueue(waiter);
-        return waiter.WaitAsync();
-    }
-
-    /// <summary>Waits until everybody else has had a turn.</summary>
-    internal ValueTask<int> YieldAsync(Signal waiter)
-    {
-        waiter.Reset();
-        yielded.Enqueue(waiter);
-        return waiter.WaitAsync();
-    }
-
-    internal void Register(int fd, IoHandle handle, uint interest)
-    {
-        if (!freeSlots.TryPop(out var slot))
+        if (handler.IsDeferred)
         {
-            slot = handles.Count;
-            handles.Add(null);
-            generations.Add(0);
+            return;
         }
 
-        handles[slot] = handle;
-        handle.Slot = slot;
-        var entry = stackalloc byte[16];
-        Native.WriteEvent(entry, interest, ((ulong)generations[slot] << 32) | (uint)slot);
-        if (Native.EpollControl(epoll, Native.EpollAdd, fd, entry) != 0)
+        handler.IsDeferred = true;
+        if (lastDeferred is null)
         {
-            throw new IOException($"epoll_ctl: errno {Native.Errno}");
+            firstDeferred = handler;
         }
+        else
+        {
+            lastDeferred.NextDeferred = handler;
+        }
+
+        lastDeferred = handler;
     }
 
-    /// <summary>Before the descriptor is closed; events of it that are already read are dropped by their generation.</summary>
-    internal void Unregister(IoHandle handle)
+    /// <returns>0, or a negative errno: nothing is registered then.</returns>
+    internal int Watch(int fd, IoHandle handle, bool accepts)
     {
-        if (handle.Slot >= 0)
+        var key = handles.Add(handle);
+        var result = accepts ? kernel.WatchAccept(fd, key) : kernel.Watch(fd, key);
+        if (result < 0)
         {
-            handles[handle.Slot] = null;
-            generations[handle.Slot]++;
-            freeSlots.Push(handle.Slot);
-            handle.Slot = -1;
+            handles.Remove(handle);
         }
+
+        return result;
     }
 
-    /// <summary>Takes an open descriptor out of the loop; <see cref="Register"/> brings it back.</summary>
+    /// <summary>Before the descriptor is closed; events of it that are already read are dropped.</summary>
+    internal void Unwatch(IoHandle handle) => handles.Remove(handle);
+
+    /// <summary>Takes an open descriptor out of the loop; <see cref="Watch"/> brings it back.</summary>
     internal void Suspend(int fd, IoHandle handle)
     {
-        Unregister(handle);
-        _ = Native.EpollControl(epoll, Native.EpollDelete, fd, null);
+        handles.Remove(handle);
+        kernel.Forget(fd);
     }
+
+    /// <summary>How many descriptors the loop watches.</summary>
+    internal int Watched => handles.Count;
 
     void Run()
     {
@@ -150,41 +133,108 @@ public sealed unsafe class EventLoop : IDisposable
         ExecutionContext.SuppressFlow();
         while (!isStopping)
         {
-            Volatile.Write(ref isAwake, 0);
-            var wait = posted.IsEmpty && turns.Count == 0 && yielded.Count == 0 ? (int)Math.Clamp(Timers.NextDue - Environment.TickCount64, 0, MaximumWaitMilliseconds) : 0;
-            var count = Native.EpollWait(epoll, events, MaximumEvents, wait);
-            Now = Environment.TickCount64;
-            Turn++;
-            for (var i = 0; i < count; i++)
+            // An exchange and not a store: the queue must not be looked at before others can see that they have to wake the loop.
+            Interlocked.Exchange(ref isAwake, 0);
+            RunTurn(MaximumWaitMilliseconds);
+        }
+    }
+
+    /// <summary>One turn; waits for so long at most.</summary>
+    internal void RunTurn(int maximumWait)
+    {
+        var wait = posted.IsEmpty && firstDeferred is null ? (int)Math.Clamp(Timers.NextDue - kernel.Milliseconds, 0, maximumWait) : 0;
+        var count = kernel.Wait(events, wait);
+        Now = kernel.Milliseconds;
+        Turn++;
+        for (var i = 0; i < count; i++)
+        {
+            if (handles.Find(events[i].Key) is { } handle)
             {
-                var (mask, data) = Native.ReadEvent(events, i);
-                var slot = (int)(uint)data;
-                if (generations[slot] == (uint)(data >> 32))
+                Dispatch(handle, events[i].Events);
+            }
+        }
+
+        while (posted.TryDequeue(out var action))
+        {
+            Run(action);
+        }
+
+        RunDeferred();
+        AdvanceTimers();
+        foreach (var action in afterTurn)
+        {
+            Run(action);
+        }
+    }
+
+    // These are the last catches: whatever a handler does, the loop goes on, and what the handler was doing is abandoned.
+    void Dispatch(IoHandle handle, SocketEvents given)
+    {
+        try
+        {
+            handle.OnEvents(given);
+        }
+        catch (Exception e)
+        {
+            OnFault(e);
+            Run(handle.Abandon);
+        }
+    }
+
+    /// <summary>Those that are deferred meanwhile come next time.</summary>
+    void RunDeferred()
+    {
+        var handler = firstDeferred;
+        firstDeferred = lastDeferred = null;
+        while (handler is not null)
+        {
+            var next = handler.NextDeferred;
+            handler.NextDeferred = null;
+            handler.IsDeferred = false;
+            try
+            {
+                handler.OnReady();
+            }
+            catch (Exception e)
+            {
+                OnFault(e);
+                Run(handler.Abandon);
+            }
+
+            handler = next;
+        }
+    }
+
+    void AdvanceTimers()
+    {
+        while (true)
+        {
+            try
+            {
+                Timers.Advance(Now);
+                return;
+            }
+            catch (Exception e)
+            {
+                // The timer that threw has left the wheel; the others are still to come.
+                OnFault(e);
+                if (Timers.Due is LoopHandler handler)
                 {
-                    handles[slot]?.OnEvents(mask);
+                    Run(handler.Abandon);
                 }
             }
+        }
+    }
 
-            while (posted.TryDequeue(out var action))
-            {
-                action();
-            }
-
-            for (var i = yielded.Count; i > 0; i--)
-            {
-                yielded.Dequeue().Complete();
-            }
-
-            for (var i = 0; i < MaximumTurns && turns.TryDequeue(out var waiter); i++)
-            {
-                waiter.Complete();
-            }
-
-            Timers.Advance(Now);
-            foreach (var action in afterTurn)
-            {
-                action();
-            }
+    void Run(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e)
+        {
+            OnFault(e);
         }
     }
 
@@ -192,29 +242,9 @@ public sealed unsafe class EventLoop : IDisposable
     {
         if (Interlocked.Exchange(ref isAwake, 1) == 0)
         {
-            ulong one = 1;
-            _ = Native.Write(wakeup, (byte*)&one, sizeof(ulong));
+            kernel.Wake();
         }
     }
 
-    public void Dispose()
-    {
-        _ = Native.Close(epoll);
-        _ = Native.Close(wakeup);
-        NativeMemory.Free(events);
-    }
-
-    sealed class Wakeup(EventLoop loop) : IoHandle
-    {
-        public override void OnDue()
-        {
-            // It has no deadline.
-        }
-
-        public override void OnEvents(uint events)
-        {
-            ulong value;
-            _ = Native.Read(loop.wakeup, (byte*)&value, sizeof(ulong));
-        }
-    }
+    public void Dispose() => kernel.Dispose();
 }

@@ -9,15 +9,17 @@ sealed unsafe class ListeningSocket : IoHandle
     const int MaximumBurst = 64;
 
     readonly EventLoop loop;
-    readonly Action<int, SocketAddressV4> onAccepted;
+    readonly IAcceptor acceptor;
+    readonly Retry retry;
     int fd;
     int expected = 1;
 
-    ListeningSocket(EventLoop loop, int fd, Action<int, SocketAddressV4> onAccepted)
+    ListeningSocket(EventLoop loop, int fd, IAcceptor acceptor)
     {
         this.loop = loop;
         this.fd = fd;
-        this.onAccepted = onAccepted;
+        this.acceptor = acceptor;
+        retry = new Retry(this);
     }
 
     /// <summary>Binds at once, on any thread, so that a taken address is known before anything depends on it.</summary>
@@ -56,75 +58,117 @@ sealed unsafe class ListeningSocket : IoHandle
         return fd;
     }
 
-    /// <summary>Starts accepting, on the loop's thread.</summary>
-    public static ListeningSocket Start(EventLoop loop, int fd, Action<int, SocketAddressV4> onAccepted)
+    /// <summary>Starts accepting, on the loop's thread. Null when the socket cannot be watched; it is closed then.</summary>
+    public static ListeningSocket? Start(EventLoop loop, int fd, IAcceptor acceptor)
     {
-        var socket = new ListeningSocket(loop, fd, onAccepted);
+        var socket = new ListeningSocket(loop, fd, acceptor);
+        if (loop.Watch(fd, socket, accepts: true) == 0)
+        {
+            return socket;
+        }
 
-        // Level-triggered: what one turn leaves, the next one finds.
-        loop.Register(fd, socket, Native.EpollIn);
-        return socket;
+        loop.Kernel.Close(fd);
+        return null;
     }
 
     public void Close()
     {
         if (fd >= 0)
         {
-            loop.Unregister(this);
-            loop.Timers.Remove(this);
-            _ = Native.Close(fd);
+            loop.Unwatch(this);
+            loop.Timers.Remove(retry);
+            loop.Kernel.Close(fd);
             fd = -1;
         }
     }
 
     /// <summary>Closes a connection that will not be served; a client that speaks HTTP is told so.</summary>
-    public static void TurnAway(int fd, bool isHttp)
+    public static void TurnAway(EventLoop loop, int fd, bool isHttp)
     {
         if (isHttp)
         {
-            fixed (byte* answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 20\r\nconnection: close\r\n\r\ntoo many connections"u8)
+            fixed (byte* answer = Refusal)
             {
-                _ = Native.Send(fd, answer, 121);
+                _ = loop.Kernel.Send(fd, answer, Refusal.Length);
             }
         }
 
-        _ = Native.Close(fd);
+        loop.Kernel.Close(fd);
     }
 
-    public override void OnEvents(uint events)
+    static ReadOnlySpan<byte> Refusal =>
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 20\r\nconnection: close\r\n\r\ntoo many connections"u8;
+
+    public override void OnEvents(SocketEvents events)
     {
         // As many as there were last time, so that under a light load no call finds an empty queue. What is left raises the event again.
         var limit = expected;
         expected = Math.Min(expected * 2, MaximumBurst);
         for (var i = 0; i < limit && fd >= 0; i++)
         {
-            Native.SocketAddress peer;
-            var length = sizeof(Native.SocketAddress);
-            var accepted = Native.Accept(fd, &peer, &length, Native.SockNonBlock | Native.SockCloseOnExec);
+            if (!acceptor.MayAccept)
+            {
+                // They wait in the kernel's queue.
+                Pause(20);
+                return;
+            }
+
+            var accepted = loop.Kernel.Accept(fd, out var peer);
             if (accepted >= 0)
             {
-                onAccepted(accepted, SocketAddressV4.FromNative(peer));
+                acceptor.OnAccepted(accepted, peer);
                 continue;
             }
 
             expected = Math.Max(i, 1);
-            if (Native.Errno is Native.Emfile or Native.Enfile)
+            if (accepted is -Native.Emfile or -Native.Enfile)
             {
-                // No descriptor left: look away for a moment instead of spinning on the same event.
-                loop.Suspend(fd, this);
-                loop.Timers.Set(this, loop.Now + 100);
+                Pause(100);
+                acceptor.OnExhausted();
             }
 
             return;
         }
     }
 
-    /// <summary>Looks again: there may be descriptors by now.</summary>
-    public override void OnDue()
+    /// <summary>It goes on: what failed was one connection.</summary>
+    public override void Abandon()
     {
-        if (fd >= 0)
+    }
+
+    /// <summary>Looks away for a moment instead of spinning on the same event.</summary>
+    public void Pause(int milliseconds)
+    {
+        if (fd >= 0 && Slot >= 0)
         {
-            loop.Register(fd, this, Native.EpollIn);
+            loop.Suspend(fd, this);
+            loop.Timers.Set(retry, loop.Now + milliseconds);
         }
     }
+
+    /// <summary>Looks again: there may be descriptors by now.</summary>
+    void Resume()
+    {
+        if (fd >= 0 && Slot < 0 && loop.Watch(fd, this, accepts: true) < 0)
+        {
+            loop.Timers.Set(retry, loop.Now + 100);
+        }
+    }
+
+    sealed class Retry(ListeningSocket socket) : TimerEntry
+    {
+        public override void OnDue() => socket.Resume();
+    }
+}
+
+/// <summary>Who takes the connections of a listening socket.</summary>
+interface IAcceptor
+{
+    void OnAccepted(int fd, SocketAddressV4 peer);
+
+    /// <summary>There is room for one more.</summary>
+    bool MayAccept { get; }
+
+    /// <summary>A connection is waiting that cannot be accepted: the machine has no descriptor left.</summary>
+    void OnExhausted();
 }

@@ -38,6 +38,8 @@ static unsafe partial class Native
     public const int Eagain = 11;
     public const int Enfile = 23;
     public const int Emfile = 24;
+    public const int Enobufs = 105;
+    public const int Epipe = 32;
     public const int Eproto = 71;
     public const int EconnReset = 104;
     public const int EtimedOut = 110;

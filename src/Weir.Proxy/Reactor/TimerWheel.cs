@@ -26,6 +26,9 @@ sealed class TimerWheel(long now)
     long tick = now / Resolution;
     int count;
 
+    /// <summary>The one that is being called, or was last.</summary>
+    public TimerEntry? Due { get; private set; }
+
     /// <summary>When the wheel next wants to be advanced.</summary>
     public long NextDue
     {
@@ -123,6 +126,7 @@ sealed class TimerWheel(long now)
                 if (due.Deadline / Resolution <= tick)
                 {
                     due.Deadline = long.MaxValue;
+                    Due = due;
                     due.OnDue();
                 }
                 else if (due.Deadline != long.MaxValue)

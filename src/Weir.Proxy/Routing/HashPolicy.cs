@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Weir.Proxy.Http1;
+using Weir.Proxy.Http;
 using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
 
@@ -61,7 +61,7 @@ public sealed record HashPolicy(HashSource Source, byte[] Name, long? CookieSeco
         for (var i = 0; i < head.Headers.Count; i++)
         {
             ref readonly var header = ref head.Headers[i];
-            if (!Http1.Ascii.EqualsLower(header.Name.Of(buffer), "cookie"u8))
+            if (!Ascii.EqualsLower(header.Name.Of(buffer), "cookie"u8))
             {
                 continue;
             }
@@ -70,7 +70,7 @@ public sealed record HashPolicy(HashSource Source, byte[] Name, long? CookieSeco
             while (!rest.IsEmpty)
             {
                 var end = rest.IndexOf((byte)';');
-                var pair = Http1.Ascii.Trim(end < 0 ? rest : rest[..end]);
+                var pair = Ascii.Trim(end < 0 ? rest : rest[..end]);
                 rest = end < 0 ? default : rest[(end + 1)..];
                 var equals = pair.IndexOf((byte)'=');
                 if (equals > 0 && pair[..equals].SequenceEqual(Name))

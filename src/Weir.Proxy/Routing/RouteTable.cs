@@ -1,6 +1,6 @@
 using System.Collections.Frozen;
 using Weir.Proxy.Filters;
-using Weir.Proxy.Http1;
+using Weir.Proxy.Http;
 using Weir.Proxy.LoadBalancing;
 
 namespace Weir.Proxy.Routing;
@@ -36,11 +36,11 @@ sealed class RouteTable
                 {
                     any ??= host;
                 }
-                else if (domain[0] == '*')
+                else if (domain.StartsWith('*'))
                 {
                     suffixHosts.Add((domain[1..], host));
                 }
-                else if (domain[^1] == '*')
+                else if (domain.EndsWith('*'))
                 {
                     prefixHosts.Add((domain[..^1], host));
                 }
@@ -140,12 +140,6 @@ public enum PathMatchKind
     Regex,
 }
 
-/// <summary>A condition on a header, or on <c>:method</c> or <c>:authority</c>.</summary>
-/// <param name="Name">In lower case.</param>
-sealed record HeaderMatch(byte[] Name, StringMatch Value, bool IsInverted, bool MissingIsEmpty);
-
-sealed record QueryMatch(byte[] Name, StringMatch Value);
-
 /// <summary>One rule: what it matches and what is done then. Immutable.</summary>
 sealed class Route
 {
@@ -199,14 +193,14 @@ sealed class Route
             path = "/"u8;
         }
 
-        if (!IsConnect && (!Path.Matches(path) || (PathKind == PathMatchKind.SegmentPrefix && path.Length > PathLength && path[PathLength] != '/')))
+        if (!IsConnect && !MatchesPath(path))
         {
             return false;
         }
 
         foreach (var header in Headers)
         {
-            if (!MatchesHeader(header, head, buffer, isSecure))
+            if (!header.Matches(head, buffer, isSecure))
             {
                 return false;
             }
@@ -214,7 +208,7 @@ sealed class Route
 
         foreach (var query in Query)
         {
-            if (question < 0 || !QueryString.TryGet(target[(question + 1)..], query.Name, out var value) || !query.Value.Matches(value))
+            if (!query.Matches(question < 0 ? default : target[(question + 1)..]))
             {
                 return false;
             }
@@ -223,29 +217,15 @@ sealed class Route
         return true;
     }
 
-    static bool MatchesHeader(HeaderMatch match, MessageHead head, ReadOnlySpan<byte> buffer, bool isSecure)
+    bool MatchesPath(ReadOnlySpan<byte> path)
     {
-        ReadOnlySpan<byte> value;
-        var isPresent = true;
-        if (match.Name[0] == ':')
+        if (PathKind is PathMatchKind.Prefix or PathMatchKind.SegmentPrefix && PathLength <= 1 && path.SequenceEqual("*"u8))
         {
-            value = match.Name.AsSpan().SequenceEqual(":method"u8) ? head.Method.Of(buffer)
-                : match.Name.AsSpan().SequenceEqual(":scheme"u8) ? (isSecure ? "https"u8 : "http"u8)
-                : head.Authority.Of(buffer);
-        }
-        else
-        {
-            isPresent = head.Headers.TryGet(buffer, match.Name, out var slice);
-            value = isPresent ? slice.Of(buffer) : default;
+            // OPTIONS of the server itself (RFC 9110 section 9.3.7): a prefix of everything is one of it, too.
+            return true;
         }
 
-        if (!isPresent && !match.MissingIsEmpty)
-        {
-            // As Envoy: an absent header meets only an inverted "is present".
-            return match.IsInverted;
-        }
-
-        return match.Value.Matches(value) != match.IsInverted;
+        return Path.Matches(path) && (PathKind != PathMatchKind.SegmentPrefix || path.Length <= PathLength || path[PathLength] == '/');
     }
 }
 

@@ -1,12 +1,15 @@
+using System.Buffers;
 using System.Text;
 using System.Text.RegularExpressions;
-using Weir.Proxy.Http1;
+using Weir.Proxy.Http;
 
 namespace Weir.Proxy.Routing;
 
-/// <summary>A compiled string matcher over bytes. Regular expressions are of RE2's kind: linear in their input, and of the whole.</summary>
+/// <summary>A compiled string matcher over bytes. Regular expressions are RE2's: linear in their input, and of the whole.</summary>
 public sealed class StringMatch
 {
+    const int MaximumOnStack = 1024;
+
     enum Kind
     {
         Any,
@@ -20,39 +23,52 @@ public sealed class StringMatch
     readonly Kind kind;
     readonly byte[] text = [];
     readonly bool ignoreCase;
+    readonly Re2Pattern? pattern;
     readonly Regex? regex;
 
+    /// <summary>Matches everything. Never what a matcher without a pattern means.</summary>
     public static readonly StringMatch Any = new(Kind.Any, "", false);
 
     StringMatch(Kind kind, string text, bool ignoreCase)
     {
         this.kind = kind;
         this.ignoreCase = ignoreCase;
-        this.text = Encoding.UTF8.GetBytes(ignoreCase ? text.ToLowerInvariant() : text);
-        if (kind == Kind.Regex)
+        this.text = Encoding.UTF8.GetBytes(text);
+        if (ignoreCase)
         {
-            var options = RegexOptions.NonBacktracking | RegexOptions.CultureInvariant;
-            regex = new Regex($"^(?:{text})$", ignoreCase ? options | RegexOptions.IgnoreCase : options);
+            System.Text.Ascii.ToLowerInPlace(this.text, out _);
         }
+    }
+
+    StringMatch(Re2Pattern pattern)
+    {
+        kind = Kind.Regex;
+        this.pattern = pattern;
+        const RegexOptions Options = RegexOptions.NonBacktracking | RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture;
+        regex = new Regex($@"\A(?:{pattern.Text})\z", Options);
     }
 
     public static StringMatch Exact(string text, bool ignoreCase = false) => new(Kind.Exact, text, ignoreCase);
 
     public static StringMatch Prefix(string text, bool ignoreCase = false) => new(Kind.Prefix, text, ignoreCase);
 
-    /// <exception cref="ArgumentException">Not a regular expression that can be matched in linear time.</exception>
-    public static StringMatch Regex(string text, bool ignoreCase = false) => new(Kind.Regex, text, ignoreCase);
+    public static StringMatch Suffix(string text, bool ignoreCase = false) => new(Kind.Suffix, text, ignoreCase);
 
-    /// <exception cref="ArgumentException">As <see cref="Regex"/>.</exception>
-    public static StringMatch From(Envoy.Type.Matcher.V3.StringMatcher matcher) => matcher.MatchPatternCase switch
+    public static StringMatch Contains(string text, bool ignoreCase = false) => new(Kind.Contains, text, ignoreCase);
+
+    /// <exception cref="FormatException">Not a regular expression as <see cref="Re2Pattern"/> has them.</exception>
+    public static StringMatch Regex(string text)
     {
-        Envoy.Type.Matcher.V3.StringMatcher.MatchPatternOneofCase.Exact => Exact(matcher.Exact, matcher.IgnoreCase),
-        Envoy.Type.Matcher.V3.StringMatcher.MatchPatternOneofCase.Prefix => Prefix(matcher.Prefix, matcher.IgnoreCase),
-        Envoy.Type.Matcher.V3.StringMatcher.MatchPatternOneofCase.Suffix => new(Kind.Suffix, matcher.Suffix, matcher.IgnoreCase),
-        Envoy.Type.Matcher.V3.StringMatcher.MatchPatternOneofCase.Contains => new(Kind.Contains, matcher.Contains, matcher.IgnoreCase),
-        Envoy.Type.Matcher.V3.StringMatcher.MatchPatternOneofCase.SafeRegex => Regex(matcher.SafeRegex.Regex, matcher.IgnoreCase),
-        _ => Any,
-    };
+        var pattern = Re2Pattern.Parse(text);
+        try
+        {
+            return new StringMatch(pattern);
+        }
+        catch (Exception e) when (e is ArgumentException or NotSupportedException)
+        {
+            throw new FormatException($"the regular expression cannot be compiled: {e.Message}");
+        }
+    }
 
     public bool Matches(ReadOnlySpan<byte> value)
     {
@@ -68,15 +84,14 @@ public sealed class StringMatch
 
         if (ignoreCase)
         {
-            Span<byte> lower = value.Length <= 1024 ? stackalloc byte[value.Length] : new byte[value.Length];
-            System.Text.Ascii.ToLower(value, lower, out _);
-            return Compare(lower);
+            return CompareIgnoringCase(value);
         }
 
         return Compare(value);
     }
 
-    public override string ToString() => $"{kind}{(ignoreCase ? " (ignoring case)" : "")} {(regex is null ? Encoding.UTF8.GetString(text) : regex.ToString())}".TrimEnd();
+    /// <summary>What it matches, as text by which two can be compared.</summary>
+    public override string ToString() => $"{kind}{(ignoreCase ? " (ignoring case)" : "")} {pattern?.Text ?? Encoding.UTF8.GetString(text)}".TrimEnd();
 
     bool Compare(ReadOnlySpan<byte> value) => kind switch
     {
@@ -86,10 +101,77 @@ public sealed class StringMatch
         _ => value.IndexOf(text) >= 0,
     };
 
+    bool CompareIgnoringCase(ReadOnlySpan<byte> value)
+    {
+        switch (kind)
+        {
+            case Kind.Exact:
+                return Http.Ascii.EqualsLower(value, text);
+            case Kind.Prefix:
+                return value.Length >= text.Length && Http.Ascii.EqualsLower(value[..text.Length], text);
+            case Kind.Suffix:
+                return value.Length >= text.Length && Http.Ascii.EqualsLower(value[^text.Length..], text);
+        }
+
+        var rented = value.Length <= MaximumOnStack ? null : ArrayPool<byte>.Shared.Rent(value.Length);
+        Span<byte> lower = rented is null ? stackalloc byte[value.Length] : rented.AsSpan(0, value.Length);
+        ToLower(value, lower);
+        var found = lower.IndexOf(text) >= 0;
+        if (rented is not null)
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+
+        return found;
+    }
+
+    /// <summary>Letters of ASCII alone: whatever else is in it stays as it is.</summary>
+    static void ToLower(ReadOnlySpan<byte> value, Span<byte> lower)
+    {
+        for (var i = 0; i < value.Length; i++)
+        {
+            lower[i] = value[i] is >= (byte)'A' and <= (byte)'Z' ? (byte)(value[i] | 0x20) : value[i];
+        }
+    }
+
     bool MatchesRegex(ReadOnlySpan<byte> value)
     {
-        Span<char> chars = value.Length <= 1024 ? stackalloc char[value.Length] : new char[value.Length];
-        Encoding.Latin1.GetChars(value, chars);
-        return regex!.IsMatch(chars);
+        var rented = value.Length <= MaximumOnStack ? null : ArrayPool<char>.Shared.Rent(value.Length);
+        Span<char> chars = rented is null ? stackalloc char[value.Length] : rented;
+        var length = ToChars(value, chars);
+        var isMatch = length >= 0 && regex!.IsMatch(chars[..length]);
+        if (rented is not null)
+        {
+            ArrayPool<char>.Shared.Return(rented);
+        }
+
+        return isMatch;
+    }
+
+    /// <returns>-1 for what is not UTF-8: no regular expression matches the whole of that.</returns>
+    int ToChars(ReadOnlySpan<byte> value, Span<char> chars)
+    {
+        if (System.Text.Ascii.ToUtf16(value, chars, out var written) == OperationStatus.Done)
+        {
+            return written;
+        }
+
+        if (pattern!.TellsNonAsciiApart)
+        {
+            return System.Text.Unicode.Utf8.ToUtf16(value, chars, out _, out written, replaceInvalidSequences: false) == OperationStatus.Done ? written : -1;
+        }
+
+        for (written = 0; !value.IsEmpty; written++)
+        {
+            if (Rune.DecodeFromUtf8(value, out var rune, out var consumed) != OperationStatus.Done)
+            {
+                return -1;
+            }
+
+            chars[written] = rune.IsAscii ? (char)rune.Value : Re2Pattern.AnyNonAscii;
+            value = value[consumed..];
+        }
+
+        return written;
     }
 }

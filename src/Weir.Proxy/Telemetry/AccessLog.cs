@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Telemetry;
@@ -17,88 +16,56 @@ sealed class AccessLog(AccessLogFormat format, LogFile file, int loops)
     }
 }
 
-/// <summary>An open log file, and each loop's buffer in front of it.</summary>
-sealed class LogFile(int descriptor, int loops)
+/// <summary>Lines of one loop for one file, handed to its writer once a turn.</summary>
+/// <param name="turn">Where it waits for the end of the turn.</param>
+sealed class LogBuffer(LogFile file, LogTurn turn)
 {
-    readonly LogBuffer?[] buffers = new LogBuffer?[loops];
-
-    public LogBuffer BufferOf(EventLoop loop) => buffers[loop.Index] ??= new LogBuffer(loop, descriptor);
-}
-
-/// <summary>The log files of a process, by path; two logs to one path share it.</summary>
-sealed class LogFiles(int loops)
-{
-    const int AppendToNew = 0x1 | 0x40 | 0x400 | Native.SockCloseOnExec | Native.SockNonBlock;
-    const int StandardOutput = 1;
-    const int StandardError = 2;
-
-    readonly Dictionary<string, LogFile> files = [];
-
-    /// <exception cref="IOException">It cannot be opened.</exception>
-    public LogFile Open(string path)
-    {
-        if (!files.TryGetValue(path, out var file))
-        {
-            var descriptor = path switch
-            {
-                "/dev/stdout" => StandardOutput,
-                "/dev/stderr" => StandardError,
-                _ => Native.Open(path, AppendToNew, 0x1a0),
-            };
-            if (descriptor < 0)
-            {
-                throw new IOException($"access log {path}: errno {Marshal.GetLastPInvokeError()}");
-            }
-
-            files[path] = file = new LogFile(descriptor, loops);
-        }
-
-        return file;
-    }
-}
-
-/// <summary>Lines of one loop for one file, written once a turn.</summary>
-sealed unsafe class LogBuffer
-{
-    const int MaximumLine = 16 * 1024;
-    readonly byte[] buffer = new byte[64 * 1024];
-    readonly int descriptor;
+    readonly byte[] bytes = GC.AllocateUninitializedArray<byte>(LogSink.BlockSize, pinned: true);
     int length;
-
-    public LogBuffer(EventLoop loop, int descriptor)
-    {
-        this.descriptor = descriptor;
-        loop.AfterTurn(Flush);
-    }
+    int lines;
 
     public void Write(AccessLogFormat format, ILogSubject subject)
     {
-        if (buffer.Length - length < MaximumLine)
+        if (bytes.Length - length < AccessLogFormat.MaximumLine)
         {
             Flush();
         }
 
-        length += format.Write(buffer.AsSpan(length, MaximumLine), subject);
+        if (lines == 0)
+        {
+            turn.Add(this);
+        }
+
+        length += format.Write(bytes.AsSpan(length), subject);
+        lines++;
     }
+
+    public void Flush()
+    {
+        if (lines > 0)
+        {
+            file.Append(bytes.AsSpan(0, length), lines);
+            length = lines = 0;
+        }
+    }
+}
+
+/// <summary>The buffers of one loop that got lines in this turn.</summary>
+sealed class LogTurn
+{
+    readonly List<LogBuffer> used = [];
+
+    public LogTurn(EventLoop loop) => loop.AfterTurn(Flush);
+
+    public void Add(LogBuffer buffer) => used.Add(buffer);
 
     void Flush()
     {
-        fixed (byte* start = buffer)
+        foreach (var buffer in used)
         {
-            var written = 0;
-            while (written < length)
-            {
-                var result = Native.Write(descriptor, start + written, length - written);
-                if (result <= 0)
-                {
-                    // Nobody reads the log, or the disk is full: requests go on without it.
-                    break;
-                }
-
-                written += (int)result;
-            }
+            buffer.Flush();
         }
 
-        length = 0;
+        used.Clear();
     }
 }

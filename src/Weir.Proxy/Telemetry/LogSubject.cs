@@ -25,6 +25,9 @@ struct LogFacts
     public string TransportFailure;
     public int Attempts;
 
+    /// <summary>Of an answer of gRPC's; null for any other.</summary>
+    public int? GrpcStatus;
+
     /// <param name="startedAt">Left out where nobody will ask.</param>
     public static LogFacts Begin(DateTimeOffset startedAt) => new()
     {
@@ -62,5 +65,5 @@ sealed record Downstream(ulong Id, SocketAddressV4 Peer, SocketAddressV4 Direct,
     public bool IsSecure => Tls is not null;
 
     /// <summary>The client's SPIFFE identity, proven by its certificate; empty without one.</summary>
-    public string Principal => Tls?.Peer?.Principal ?? "";
+    public string Principal => Tls is { IsVerified: true, Peer: { } peer } ? peer.Principal : "";
 }

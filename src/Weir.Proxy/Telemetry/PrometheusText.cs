@@ -3,146 +3,125 @@ using System.Text;
 
 namespace Weir.Proxy.Telemetry;
 
-/// <summary>The counters in Prometheus' text format 0.0.4, under Istio's names.</summary>
+/// <summary>
+/// The counters in Prometheus' text format 0.0.4, under Istio's names. Reads what the loops count without stopping them; may be called
+/// on any thread, and is not meant for a data loop.
+/// </summary>
 public static class PrometheusText
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-    public static string Write(StatsRegistry stats, IEnumerable<(string Name, string Type, string Help, double Value)> own)
+    static readonly string[] Bounds = [.. Series.Bounds.Select(b => b.ToString(CultureInfo.InvariantCulture)), "+Inf"];
+
+    public static string Write(StatsRegistry stats, IEnumerable<(string Name, string Type, string Help, double Value)> own) => Encoding.UTF8.GetString(WriteBytes(stats, own));
+
+    public static byte[] WriteBytes(StatsRegistry stats, IEnumerable<(string Name, string Type, string Help, double Value)> own)
     {
-        var rows = stats.All.SelectMany(Rows).ToList();
-        var text = new StringBuilder();
-        text.Append("# HELP istio_requests_total Requests answered.\n# TYPE istio_requests_total counter\n");
-        foreach (var (labels, total) in rows)
+        stats.Sweep();
+        var scopes = stats.All.ToList();
+        var rows = scopes.SelectMany(Rows).ToList();
+        var text = new Utf8Text();
+        text.Begin("istio_requests_total", "counter", "Requests answered.");
+        foreach (var row in rows)
         {
-            text.Append("istio_requests_total{").Append(labels).Append("} ").Append(total.Count).Append('\n');
+            text.Sample("istio_requests_total", row.Labels, row.Count);
         }
 
-        text.Append("# HELP istio_request_duration_milliseconds From the request's first byte to the response's last.\n")
-            .Append("# TYPE istio_request_duration_milliseconds histogram\n");
-        foreach (var (labels, total) in rows)
-        {
-            WriteHistogram(text, labels, total);
-        }
-
-        WriteBytes(text, "istio_request_bytes", "Bytes of request bodies.", rows, t => t.RequestBytes);
-        WriteBytes(text, "istio_response_bytes", "Bytes of response bodies.", rows, t => t.ResponseBytes);
-        WriteTcp(text, stats);
+        text.Begin("istio_request_duration_milliseconds", "histogram", "From the request's first byte to the response's last.");
+        rows.ForEach(r => WriteHistogram(text, r));
+        WriteSummary(text, "istio_request_bytes", "Bytes of request bodies.", rows, r => r.RequestBytes);
+        WriteSummary(text, "istio_response_bytes", "Bytes of response bodies.", rows, r => r.ResponseBytes);
+        WriteTcp(text, scopes);
         foreach (var (name, type, help, value) in own)
         {
-            text.Append($"# HELP {name} {help}\n# TYPE {name} {type}\n{name} ").Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
+            text.Begin(name, type, help);
+            text.Sample(name, [], value);
         }
 
-        return text.ToString();
+        return text.ToArray();
     }
-
-    sealed record Total(long Count, double Sum, long RequestBytes, long ResponseBytes, long[] Buckets);
 
     /// <summary>The loops' parts of one series added up.</summary>
-    static IEnumerable<(string Labels, Total Total)> Rows(StatsScope scope)
+    sealed class Row
     {
-        foreach (var group in scope.All.GroupBy(s => (s.Code, s.Flag)))
-        {
-            var buckets = new long[Series.Bounds.Length + 1];
-            foreach (var series in group)
-            {
-                for (var i = 0; i < buckets.Length; i++)
-                {
-                    buckets[i] += series.Buckets[i];
-                }
-            }
+        public required byte[] Labels;
+        public long Count;
+        public double Sum;
+        public long RequestBytes;
+        public long ResponseBytes;
+        public readonly long[] Buckets = new long[Bounds.Length];
 
-            yield return (Labels(scope.Labels, group.Key.Code, group.Key.Flag), new Total(
-                group.Sum(s => Volatile.Read(ref s.Count)), group.Sum(s => s.SumMilliseconds),
-                group.Sum(s => s.RequestBytes), group.Sum(s => s.ResponseBytes), buckets));
+        public void Add(Series series)
+        {
+            Count += Volatile.Read(ref series.Count);
+            Sum += Volatile.Read(ref series.SumMilliseconds);
+            RequestBytes += Volatile.Read(ref series.RequestBytes);
+            ResponseBytes += Volatile.Read(ref series.ResponseBytes);
+            for (var i = 0; i < Buckets.Length; i++)
+            {
+                Buckets[i] += Volatile.Read(ref series.Buckets[i]);
+            }
         }
     }
 
-    static void WriteHistogram(StringBuilder text, string labels, Total total)
+    static IEnumerable<Row> Rows(StatsScope scope)
     {
-        long cumulative = 0;
-        for (var i = 0; i < total.Buckets.Length; i++)
+        var rows = new Dictionary<(int, ResponseFlag, int?), Row>();
+        foreach (var series in scope.All)
         {
-            cumulative += total.Buckets[i];
-            var bound = i < Series.Bounds.Length ? Series.Bounds[i].ToString(CultureInfo.InvariantCulture) : "+Inf";
-            text.Append("istio_request_duration_milliseconds_bucket{").Append(labels).Append(",le=\"").Append(bound).Append("\"} ")
-                .Append(cumulative).Append('\n');
+            var key = (series.Code, series.Flag, series.GrpcStatus);
+            if (!rows.TryGetValue(key, out var row))
+            {
+                rows[key] = row = new Row { Labels = IstioLabels.OfRequests(scope.Labels, series) };
+            }
+
+            row.Add(series);
         }
 
-        text.Append("istio_request_duration_milliseconds_sum{").Append(labels).Append("} ")
-            .Append(total.Sum.ToString(CultureInfo.InvariantCulture)).Append('\n');
-        text.Append("istio_request_duration_milliseconds_count{").Append(labels).Append("} ").Append(cumulative).Append('\n');
+        return rows.Values;
+    }
+
+    static void WriteHistogram(Utf8Text text, Row row)
+    {
+        long cumulative = 0;
+        for (var i = 0; i < Bounds.Length; i++)
+        {
+            cumulative += row.Buckets[i];
+            text.Bucket("istio_request_duration_milliseconds_bucket", row.Labels, Bounds[i], cumulative);
+        }
+
+        text.Sample("istio_request_duration_milliseconds_sum", row.Labels, row.Sum);
+        text.Sample("istio_request_duration_milliseconds_count", row.Labels, cumulative);
     }
 
     /// <summary>Sum and count, without buckets: averages and rates are what they are asked for.</summary>
-    static void WriteBytes(StringBuilder text, string name, string help, List<(string Labels, Total Total)> rows, Func<Total, long> value)
+    static void WriteSummary(Utf8Text text, string name, string help, List<Row> rows, Func<Row, long> value)
     {
-        text.Append($"# HELP {name} {help}\n# TYPE {name} summary\n");
-        foreach (var (labels, total) in rows)
+        text.Begin(name, "summary", help);
+        foreach (var row in rows)
         {
-            text.Append(name).Append("_sum{").Append(labels).Append("} ").Append(value(total)).Append('\n');
-            text.Append(name).Append("_count{").Append(labels).Append("} ").Append(total.Count).Append('\n');
+            text.Sample($"{name}_sum", row.Labels, value(row));
+            text.Sample($"{name}_count", row.Labels, row.Count);
         }
     }
 
-    static void WriteTcp(StringBuilder text, StatsRegistry stats)
+    static void WriteTcp(Utf8Text text, List<StatsScope> scopes)
     {
-        var scopes = stats.All.Where(s => s.AllTcp.Any()).ToList();
+        var rows = scopes.Where(s => s.AllTcp.Any()).Select(s => (Labels: IstioLabels.OfSessions(s.Labels), Scope: s)).ToList();
         (string Name, string Help, Func<TcpSeries, long> Value)[] counters =
         [
-            ("istio_tcp_connections_opened_total", "TCP sessions opened.", t => t.Opened),
-            ("istio_tcp_connections_closed_total", "TCP sessions closed.", t => t.Closed),
-            ("istio_tcp_received_bytes_total", "Bytes from clients.", t => t.ReceivedBytes),
-            ("istio_tcp_sent_bytes_total", "Bytes to clients.", t => t.SentBytes),
+            ("istio_tcp_connections_opened_total", "TCP sessions opened.", t => Volatile.Read(ref t.Opened)),
+            ("istio_tcp_connections_closed_total", "TCP sessions closed.", t => Volatile.Read(ref t.Closed)),
+            ("istio_tcp_received_bytes_total", "Bytes from clients.", t => Volatile.Read(ref t.ReceivedBytes)),
+            ("istio_tcp_sent_bytes_total", "Bytes to clients.", t => Volatile.Read(ref t.SentBytes)),
         ];
         foreach (var (name, help, value) in counters)
         {
-            text.Append($"# HELP {name} {help}\n# TYPE {name} counter\n");
-            foreach (var scope in scopes)
+            text.Begin(name, "counter", help);
+            foreach (var (labels, scope) in rows)
             {
-                text.Append(name).Append('{').Append(Labels(scope.Labels, "tcp", null, ResponseFlag.None)).Append("} ").Append(scope.AllTcp.Sum(value)).Append('\n');
+                text.Sample(name, labels, scope.AllTcp.Sum(value));
             }
         }
-    }
-
-    static string Labels(StatsLabels labels, int code, ResponseFlag flag) => Labels(labels, "http", code, flag);
-
-    static string Labels(StatsLabels l, string protocol, int? code, ResponseFlag flag)
-    {
-        var text = new StringBuilder();
-        void Add(string name, string value)
-        {
-            text.Append(text.Length == 0 ? "" : ",").Append(name).Append("=\"")
-                .Append(value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal))
-                .Append('"');
-        }
-
-        Add("reporter", l.Reporter);
-        Add("source_workload", l.SourceWorkload);
-        Add("source_workload_namespace", l.SourceNamespace);
-        Add("source_principal", l.SourcePrincipal);
-        Add("source_app", l.SourceApp);
-        Add("source_version", l.SourceVersion);
-        Add("source_canonical_service", l.SourceApp);
-        Add("source_canonical_revision", l.SourceVersion);
-        Add("destination_workload", l.DestinationWorkload);
-        Add("destination_workload_namespace", l.DestinationNamespace);
-        Add("destination_principal", l.DestinationPrincipal);
-        Add("destination_app", l.DestinationApp);
-        Add("destination_version", l.DestinationVersion);
-        Add("destination_canonical_service", l.DestinationApp);
-        Add("destination_canonical_revision", l.DestinationVersion);
-        Add("destination_service", l.DestinationService);
-        Add("destination_service_name", l.DestinationServiceName);
-        Add("destination_service_namespace", l.DestinationServiceNamespace);
-        Add("request_protocol", protocol);
-        if (code is { } status)
-        {
-            Add("response_code", status.ToString(CultureInfo.InvariantCulture));
-        }
-
-        Add("response_flags", flag == ResponseFlag.None ? "-" : flag.ToString());
-        Add("connection_security_policy", l.Reporter == "destination" ? l.IsMutualTls ? "mutual_tls" : "none" : "unknown");
-        return text.ToString();
     }
 }

@@ -2,101 +2,10 @@ using System.Collections.Concurrent;
 
 namespace Weir.Proxy.Telemetry;
 
-/// <summary>The labels of Istio's metrics that do not change from request to request.</summary>
-public sealed record StatsLabels(
-    string Reporter, string SourceWorkload, string SourceNamespace, string SourceApp, string SourceVersion,
-    string DestinationWorkload, string DestinationNamespace, string DestinationApp, string DestinationVersion,
-    string DestinationService, string DestinationServiceName, string DestinationServiceNamespace,
-    string SourcePrincipal = "unknown", string DestinationPrincipal = "unknown", bool IsMutualTls = false);
-
-/// <summary>Why a response is not simply the upstream's; the names are Envoy's.</summary>
-public enum ResponseFlag : byte
-{
-    None,
-
-    /// <summary>No healthy upstream.</summary>
-    UH,
-
-    /// <summary>The upstream could not be connected to.</summary>
-    UF,
-
-    /// <summary>The upstream ended the connection.</summary>
-    UC,
-
-    /// <summary>The upstream took too long.</summary>
-    UT,
-
-    /// <summary>No route.</summary>
-    NR,
-
-    /// <summary>No such cluster.</summary>
-    NC,
-
-    /// <summary>The upstream broke the protocol.</summary>
-    UPE,
-
-    /// <summary>The downstream broke the protocol.</summary>
-    DPE,
-
-    /// <summary>The downstream ended the connection.</summary>
-    DC,
-
-    /// <summary>A limit of the cluster was reached.</summary>
-    UO,
-
-    /// <summary>Nothing was sent or received for too long.</summary>
-    SI,
-
-    /// <summary>The connection was open for as long as it may be.</summary>
-    DT,
-
-    /// <summary>This proxy has too much to do.</summary>
-    OM,
-}
-
-/// <summary>Counters of one set of labels, one response code and one flag, on one loop. Written by that loop alone.</summary>
-public sealed class Series(int code, ResponseFlag flag)
-{
-    /// <summary>Istio's and Envoy's bounds, in milliseconds; the last bucket has none.</summary>
-    public static readonly double[] Bounds =
-        [0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000];
-
-    public int Code { get; } = code;
-    public ResponseFlag Flag { get; } = flag;
-    public long Count;
-    public double SumMilliseconds;
-    public long RequestBytes;
-    public long ResponseBytes;
-    public readonly long[] Buckets = new long[Bounds.Length + 1];
-
-    public void Record(double milliseconds, long requestBytes, long responseBytes)
-    {
-        var bucket = 0;
-        while (bucket < Bounds.Length && milliseconds > Bounds[bucket])
-        {
-            bucket++;
-        }
-
-        Buckets[bucket]++;
-        SumMilliseconds += milliseconds;
-        RequestBytes += requestBytes;
-        ResponseBytes += responseBytes;
-
-        // Last, so that a reader never sees more requests than durations.
-        Volatile.Write(ref Count, Count + 1);
-    }
-}
-
-/// <summary>Counters of TCP sessions, on one loop. Written by that loop alone.</summary>
-public sealed class TcpSeries
-{
-    public long Opened;
-    public long Closed;
-    public long ReceivedBytes;
-    public long SentBytes;
-}
-
-/// <summary>All series of one set of labels. Loops only touch their own part; readers see whole arrays.</summary>
+/// <summary>
+/// All series of one set of labels. Each loop adds to its own part, a whole array at a time, so that any thread may read while loops
+/// count.
+/// </summary>
 public sealed class StatsScope(StatsLabels labels, int loops)
 {
     readonly Series[][] byLoop = [.. Enumerable.Range(0, loops).Select(_ => Array.Empty<Series>())];
@@ -104,35 +13,177 @@ public sealed class StatsScope(StatsLabels labels, int loops)
 
     public StatsLabels Labels { get; } = labels;
 
-    public Series Get(int loop, int code, ResponseFlag flag)
+    /// <param name="grpcStatus">Null for what is not gRPC.</param>
+    public Series Get(int loop, int code, ResponseFlag flag, int? grpcStatus = null)
     {
         var series = byLoop[loop];
         foreach (var candidate in series)
         {
-            if (candidate.Code == code && candidate.Flag == flag)
+            if (candidate.Code == code && candidate.Flag == flag && candidate.GrpcStatus == grpcStatus)
             {
                 return candidate;
             }
         }
 
-        var added = new Series(code, flag);
+        var added = new Series(code, flag, grpcStatus);
         Volatile.Write(ref byLoop[loop], [.. series, added]);
         return added;
     }
 
-    public TcpSeries Tcp(int loop) => tcpByLoop[loop] ??= new TcpSeries();
+    public TcpSeries Tcp(int loop)
+    {
+        if (tcpByLoop[loop] is { } known)
+        {
+            return known;
+        }
 
-    public IEnumerable<Series> All => byLoop.SelectMany(s => s);
+        var added = new TcpSeries();
+        Volatile.Write(ref tcpByLoop[loop], added);
+        return added;
+    }
 
-    public IEnumerable<TcpSeries> AllTcp => tcpByLoop.OfType<TcpSeries>();
+    public IEnumerable<Series> All
+    {
+        get
+        {
+            for (var loop = 0; loop < byLoop.Length; loop++)
+            {
+                foreach (var series in Volatile.Read(ref byLoop[loop]))
+                {
+                    yield return series;
+                }
+            }
+        }
+    }
+
+    public IEnumerable<TcpSeries> AllTcp
+    {
+        get
+        {
+            for (var loop = 0; loop < tcpByLoop.Length; loop++)
+            {
+                if (Volatile.Read(ref tcpByLoop[loop]) is { } series)
+                {
+                    yield return series;
+                }
+            }
+        }
+    }
+
+    /// <summary>Changes whenever something is counted.</summary>
+    internal long Activity => All.Sum(s => Volatile.Read(ref s.Count)) + AllTcp.Sum(t => Volatile.Read(ref t.Opened) + Volatile.Read(ref t.Closed) + Volatile.Read(ref t.ReceivedBytes) + Volatile.Read(ref t.SentBytes));
 }
 
-/// <summary>The scopes of this proxy. They live on when configurations change, so that counters never go back.</summary>
-public sealed class StatsRegistry(int loops)
+/// <summary>
+/// The scopes of this proxy. They outlive changes of the configuration, so that counters do not go back; one that nothing uses any
+/// more and that has counted nothing for <see cref="Retention"/> is let go. Callable from any thread.
+/// </summary>
+public sealed class StatsRegistry(int loops, TimeProvider? time = null)
 {
-    readonly ConcurrentDictionary<StatsLabels, StatsScope> scopes = [];
+    /// <summary>Sets of labels that name clients, at a time; requests of others are counted under <see cref="StatsLabels.OtherPrincipal"/>.</summary>
+    public const int MaximumClients = 1000;
 
-    public StatsScope Get(StatsLabels labels) => scopes.GetOrAdd(labels, l => new StatsScope(l, loops));
+    /// <summary>Long enough for whoever fetches metrics to have seen the last count.</summary>
+    public static readonly TimeSpan Retention = TimeSpan.FromMinutes(10);
 
-    public IEnumerable<StatsScope> All => scopes.Values;
+    static readonly TimeSpan SweepInterval = TimeSpan.FromMinutes(1);
+
+    readonly TimeProvider time = time ?? TimeProvider.System;
+    readonly Lock gate = new();
+    readonly ConcurrentDictionary<StatsLabels, Entry> entries = [];
+    int clients;
+    long clientsOverflowed;
+    long sweptAt;
+
+    /// <summary>A scope by itself, and held for as long as it counts.</summary>
+    sealed class Entry(StatsScope scope, long now)
+    {
+        public readonly WeakReference<StatsScope> Scope = new(scope);
+        public StatsScope? Held = scope;
+        public long Activity = -1;
+        public long ChangedAt = now;
+    }
+
+    /// <summary>Requests for a client's own scope that got the one of all others.</summary>
+    public long ClientsOverflowed => Interlocked.Read(ref clientsOverflowed);
+
+    public IEnumerable<StatsScope> All => entries.Values.Select(e => e.Scope.TryGetTarget(out var scope) ? scope : null).OfType<StatsScope>();
+
+    public StatsScope Get(StatsLabels labels)
+    {
+        if (entries.TryGetValue(labels, out var entry) && entry.Scope.TryGetTarget(out var known))
+        {
+            return known;
+        }
+
+        lock (gate)
+        {
+            SweepNowAndThen_NeedsLock();
+            if (entries.TryGetValue(labels, out entry) && entry.Scope.TryGetTarget(out known))
+            {
+                return known;
+            }
+
+            if (labels.NamesClient && entry is null)
+            {
+                if (clients >= MaximumClients)
+                {
+                    Interlocked.Increment(ref clientsOverflowed);
+                    labels = labels with { SourcePrincipal = StatsLabels.OtherPrincipal };
+                    if (entries.TryGetValue(labels, out entry) && entry.Scope.TryGetTarget(out known))
+                    {
+                        return known;
+                    }
+                }
+                else
+                {
+                    clients++;
+                }
+            }
+
+            var scope = new StatsScope(labels, loops);
+            entries[labels] = new Entry(scope, time.GetTimestamp());
+            return scope;
+        }
+    }
+
+    /// <summary>Lets go of what is no longer used. Called when scopes are made and when metrics are fetched; cheap when it was called just before.</summary>
+    public void Sweep()
+    {
+        lock (gate)
+        {
+            SweepNowAndThen_NeedsLock();
+        }
+    }
+
+    void SweepNowAndThen_NeedsLock()
+    {
+        var now = time.GetTimestamp();
+        if (sweptAt != 0 && time.GetElapsedTime(sweptAt, now) < SweepInterval)
+        {
+            return;
+        }
+
+        sweptAt = now;
+        foreach (var (labels, entry) in entries)
+        {
+            if (!entry.Scope.TryGetTarget(out var scope))
+            {
+                entries.TryRemove(labels, out _);
+                clients -= labels.NamesClient ? 1 : 0;
+                continue;
+            }
+
+            var activity = scope.Activity;
+            if (activity != entry.Activity)
+            {
+                (entry.Activity, entry.ChangedAt, entry.Held) = (activity, now, scope);
+            }
+            else if (time.GetElapsedTime(entry.ChangedAt, now) >= Retention)
+            {
+                // The configuration and connections may still hold it.
+                entry.Held = null;
+            }
+        }
+    }
 }

@@ -1,70 +1,96 @@
-using System.Threading.Tasks.Sources;
 using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Tls;
 
 /// <summary>
-/// Handshakes of one loop. Their public-key work takes hundreds of microseconds each, so only a few steps are done in one turn, and
-/// established connections are served in between. At most <see cref="MaximumPending"/> are under way: a flood pushes out the
-/// handshake that has made no progress for longest, which an honest client's seldom is.
+/// Handshakes of one loop in one direction, and connections that may become such. Their public-key work takes hundreds of microseconds
+/// each, so only a few steps are done in one turn, and established connections are served in between. Who goes on and who has to go is
+/// decided by <see cref="HandshakeScheduler"/>.
 /// </summary>
-sealed class HandshakeQueue(EventLoop loop)
+sealed class HandshakeQueue(EventLoop loop, HandshakeLimits limits) : LoopHandler
 {
-    public const int MaximumPending = 512;
+    const int StepsPerTurn = 8;
 
-    readonly LinkedList<Handshake> pending = new();
+    readonly HandshakeScheduler scheduler = new(limits);
 
-    public int Pending => pending.Count;
+    public EventLoop Loop => loop;
 
-    /// <returns>0, or a negative errno; the layer says more.</returns>
-    public async ValueTask<int> RunAsync(AsyncSocket socket, TlsLayer layer, int timeoutMilliseconds)
+    public int Pending => scheduler.Count;
+
+    /// <summary>There is room for one more without anybody having to go.</summary>
+    public bool HasRoom => scheduler.Count < limits.MaximumPending && scheduler.Silent < limits.MaximumSilent;
+
+    /// <summary>Somebody has been silent for so long that another may have the place.</summary>
+    public bool CanMakeRoom => scheduler.CanShed(loop.Now);
+
+    /// <summary>Takes a connection in whose peer has sent nothing yet; it is told when its time is over, or when it has to make room.</summary>
+    /// <param name="source">The address of its peer.</param>
+    /// <returns>False when there is no room.</returns>
+    public bool TryEnter(PendingHandshake entry, uint source, int timeoutMilliseconds)
     {
-        if (pending.Count >= MaximumPending)
+        var hasEntered = scheduler.Enqueue(entry, source, loop.Now, timeoutMilliseconds, out var shed);
+        ((PendingHandshake?)shed)?.GiveUp();
+        SetTimer();
+        return hasEntered;
+    }
+
+    /// <summary>The peer has sent something: a step is done when it is its turn.</summary>
+    public void Ready(PendingHandshake entry)
+    {
+        if (entry.At is HandshakeEntry.Stage.Silent or HandshakeEntry.Stage.Waiting)
         {
-            pending.First!.Value.Socket.Close();
+            scheduler.Ready(entry, 1, loop.Now);
+            loop.Defer(this);
         }
+    }
 
-        var handshake = new Handshake(socket);
-        var node = pending.AddLast(handshake);
-        var deadline = loop.Now + timeoutMilliseconds;
-        try
+    public void Leave(PendingHandshake entry) => scheduler.Remove(entry);
+
+    public override void OnReady()
+    {
+        var budget = StepsPerTurn;
+        while (scheduler.TryDequeue(ref budget, out var entry))
         {
-            while (true)
+            if (((PendingHandshake)entry).Step())
             {
-                await loop.TurnAsync(handshake);
-                var left = (int)Math.Max(deadline - loop.Now, 1);
-                var waited = layer.Handshake() switch
-                {
-                    TlsLayer.Step.Done => 0,
-                    TlsLayer.Step.WantsRead => await socket.WaitForMoreAsync(left),
-                    TlsLayer.Step.WantsWrite => await socket.WaitWritableAsync(left),
-                    _ => -Native.Eproto,
-                };
-                if (waited <= 0)
-                {
-                    return waited;
-                }
-
-                if (loop.Now >= deadline)
-                {
-                    return -Native.EtimedOut;
-                }
-
-                if (node.List is not null)
-                {
-                    pending.Remove(node);
-                    pending.AddLast(node);
-                }
+                scheduler.Await(entry);
             }
         }
-        finally
+
+        if (scheduler.Queued > 0)
         {
-            pending.Remove(node);
+            loop.Defer(this);
         }
     }
 
-    sealed class Handshake(AsyncSocket socket) : Signal
+    void SetTimer()
     {
-        public AsyncSocket Socket => socket;
+        if (scheduler.NextDeadline < Deadline)
+        {
+            loop.Timers.Set(this, scheduler.NextDeadline);
+        }
     }
+
+    public override void OnDue()
+    {
+        while (scheduler.Expire(loop.Now, out var expired))
+        {
+            ((PendingHandshake)expired).GiveUp();
+        }
+
+        SetTimer();
+    }
+
+    public override void Abandon() => loop.Defer(this);
+}
+
+/// <summary>A place in a <see cref="HandshakeQueue"/>.</summary>
+abstract class PendingHandshake : HandshakeEntry
+{
+    /// <summary>Does one step.</summary>
+    /// <returns>Whether the peer must send more; false when it is over, and has left the queue.</returns>
+    public abstract bool Step();
+
+    /// <summary>It took too long, or had to make room: no longer in the queue.</summary>
+    public abstract void GiveUp();
 }

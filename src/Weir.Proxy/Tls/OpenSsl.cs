@@ -95,6 +95,7 @@ static unsafe partial class OpenSsl
     [LibraryImport(Ssl, EntryPoint = "SSL_get1_session")] public static partial nint GetSession(nint ssl);
     [LibraryImport(Ssl, EntryPoint = "SSL_set_session")] public static partial int SetSession(nint ssl, nint session);
     [LibraryImport(Ssl, EntryPoint = "SSL_SESSION_is_resumable")] public static partial int IsResumable(nint session);
+    [LibraryImport(Ssl, EntryPoint = "SSL_session_reused")] public static partial int IsReused(nint ssl);
     [LibraryImport(Ssl, EntryPoint = "SSL_SESSION_free")] public static partial void SessionFree(nint session);
 
     [LibraryImport(Crypto, EntryPoint = "BIO_new_mem_buf")] public static partial nint BioFromMemory(byte* bytes, int length);
@@ -140,7 +141,7 @@ static unsafe partial class OpenSsl
     [LibraryImport(Crypto, EntryPoint = "ASN1_STRING_length")] public static partial int StringLength(nint text);
     [LibraryImport(Crypto, EntryPoint = "ERR_get_error")] public static partial nint NextError();
     [LibraryImport(Crypto, EntryPoint = "ERR_reason_error_string")] public static partial nint ErrorReason(nint error);
-    [LibraryImport(Crypto, EntryPoint = "ERR_clear_error")] public static partial void ClearErrors();
+    [LibraryImport(Crypto, EntryPoint = "ERR_clear_error"), SuppressGCTransition] public static partial void ClearErrors();
 
     public static string Text(nint text) => text == 0 ? "" : Marshal.PtrToStringUTF8(text) ?? "";
 

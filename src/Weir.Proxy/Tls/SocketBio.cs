@@ -19,6 +19,9 @@ static unsafe class SocketBio
     /// <summary>Kept in native memory, where the callbacks find it without the runtime's help.</summary>
     public struct State
     {
+        /// <summary>What reads and writes the descriptor: <see cref="Reactor.Kernel.Handle"/>.</summary>
+        public nint Kernel;
+
         public int Descriptor;
 
         /// <summary>The last read took all that the kernel had.</summary>
@@ -49,7 +52,7 @@ static unsafe class SocketBio
     {
         var state = (State*)OpenSsl.BioGetData(bio);
         OpenSsl.BioClearFlags(bio, AllFlags);
-        var read = Native.Receive(state->Descriptor, buffer, length, 0);
+        var read = Kernel.Of(state->Kernel).Receive(state->Descriptor, buffer, length);
         state->IsDrained = read < length ? 1 : 0;
         if (read is -Native.Eagain or -Native.Eintr)
         {
@@ -65,7 +68,7 @@ static unsafe class SocketBio
     {
         var state = (State*)OpenSsl.BioGetData(bio);
         OpenSsl.BioClearFlags(bio, AllFlags);
-        var sent = Native.Send(state->Descriptor, buffer, length);
+        var sent = Kernel.Of(state->Kernel).Send(state->Descriptor, buffer, length);
         if (sent is -Native.Eagain or -Native.Eintr)
         {
             OpenSsl.BioSetFlags(bio, ShouldRetryWrite);

@@ -9,6 +9,9 @@ namespace Weir.Proxy.Tls;
 /// <param name="Peer">Null when the peer showed no certificate.</param>
 sealed record TlsInfo(string Version, string Cipher, string Alpn, string LocalPrincipal, PeerCertificate? Peer)
 {
+    /// <summary>The peer has proven to be who its certificate says; others may say what they like in it.</summary>
+    public bool IsVerified { get; init; }
+
     /// <summary>What upstreams are told of the peer's certificate; made when first needed.</summary>
     public byte[]? CertificateHeader { get; set; }
 
@@ -23,6 +26,12 @@ sealed record PeerCertificate(string Subject, IReadOnlyList<string> Uris, IReadO
 {
     /// <summary>The SPIFFE identity, or empty.</summary>
     public string Principal => Uris.Count > 0 ? Uris[0] : "";
+
+    /// <summary>All URIs in one text, for the log.</summary>
+    public string UriText { get; } = string.Join(',', Uris);
+
+    /// <summary>All DNS names in one text, for the log.</summary>
+    public string DnsText { get; } = string.Join(',', DnsNames);
 
     public static unsafe PeerCertificate Read(nint certificate)
     {

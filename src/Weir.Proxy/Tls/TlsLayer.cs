@@ -13,17 +13,18 @@ sealed unsafe class TlsLayer : SocketLayer
     bool isEstablished;
     bool hasFailed;
 
-    TlsLayer(TlsContext context, AsyncSocket socket)
+    TlsLayer(TlsContext context, TcpSocket socket)
     {
         this.context = context;
         state = (SocketBio.State*)NativeMemory.AllocZeroed((nuint)sizeof(SocketBio.State));
+        state->Kernel = socket.Kernel.Handle;
         state->Descriptor = socket.Descriptor;
         ssl = OpenSsl.New(context.Handle);
         var bio = SocketBio.Create(state);
         OpenSsl.SetBio(ssl, bio, bio);
     }
 
-    public static TlsLayer Accept(TlsContext context, AsyncSocket socket)
+    public static TlsLayer Accept(TlsContext context, TcpSocket socket)
     {
         var layer = new TlsLayer(context, socket);
         OpenSsl.SetAcceptState(layer.ssl);
@@ -32,7 +33,7 @@ sealed unsafe class TlsLayer : SocketLayer
 
     /// <param name="serverName">For SNI; empty for none.</param>
     /// <param name="session">To resume; 0 for none. Stays its owner's.</param>
-    public static TlsLayer Connect(TlsContext context, AsyncSocket socket, string serverName, nint session)
+    public static TlsLayer Connect(TlsContext context, TcpSocket socket, string serverName, nint session)
     {
         var layer = new TlsLayer(context, socket);
         if (serverName.Length > 0)
@@ -73,6 +74,8 @@ sealed unsafe class TlsLayer : SocketLayer
             return Step.Failed;
         }
 
+        // What another connection left in the thread's queue of errors would be taken for one of this call.
+        OpenSsl.ClearErrors();
         var result = OpenSsl.Handshake(ssl);
         if (result == 1)
         {
@@ -88,15 +91,33 @@ sealed unsafe class TlsLayer : SocketLayer
                 return Step.WantsWrite;
             default:
                 var verify = OpenSsl.GetVerifyResult(ssl);
-                FailureReason = OpenSsl.TakeError() + (verify == 0 ? "" : $": {(verify == OpenSsl.ErrorApplicationVerification ? context.LastMismatch : OpenSsl.Text(OpenSsl.VerifyErrorString(verify)))}");
+                FailureReason = OpenSsl.TakeError() + (verify == 0 ? "" : $": {(verify == OpenSsl.ErrorApplicationVerification ? PeerVerification.LastMismatch : OpenSsl.Text(OpenSsl.VerifyErrorString(verify)))}");
                 hasFailed = true;
                 return Step.Failed;
         }
     }
 
-    public override int Receive(byte* buffer, int length) => ssl == 0 ? -Native.Ecanceled : Result(OpenSsl.Read(ssl, buffer, length));
+    public override int Receive(byte* buffer, int length)
+    {
+        if (ssl == 0)
+        {
+            return -Native.Ecanceled;
+        }
 
-    public override int Send(byte* buffer, int length) => ssl == 0 ? -Native.Ecanceled : Result(OpenSsl.Write(ssl, buffer, length));
+        OpenSsl.ClearErrors();
+        return Result(OpenSsl.Read(ssl, buffer, length));
+    }
+
+    public override int Send(byte* buffer, int length)
+    {
+        if (ssl == 0)
+        {
+            return -Native.Ecanceled;
+        }
+
+        OpenSsl.ClearErrors();
+        return Result(OpenSsl.Write(ssl, buffer, length));
+    }
 
     int Result(int result)
     {
@@ -147,7 +168,10 @@ sealed unsafe class TlsLayer : SocketLayer
                 OpenSsl.Text(OpenSsl.GetCipherName(OpenSsl.GetCipher(ssl))),
                 length == 0 ? "" : Marshal.PtrToStringUTF8((nint)protocol, (int)length),
                 context.Principal,
-                peer == 0 ? null : PeerCertificate.Read(peer));
+                peer == 0 ? null : PeerCertificate.Read(peer))
+            {
+                IsVerified = peer != 0 && context.ProvesPeers,
+            };
         }
         finally
         {
@@ -157,6 +181,9 @@ sealed unsafe class TlsLayer : SocketLayer
             }
         }
     }
+
+    /// <summary>The handshake was short: what the peers had agreed on before holds.</summary>
+    public bool IsResumed => ssl != 0 && OpenSsl.IsReused(ssl) == 1;
 
     /// <summary>What the server gave to resume this connection with, or 0. The caller owns it.</summary>
     public nint TakeSession()
@@ -176,6 +203,7 @@ sealed unsafe class TlsLayer : SocketLayer
         // After a failure OpenSSL must not be asked for more.
         if (ssl != 0 && isEstablished && !hasFailed)
         {
+            OpenSsl.ClearErrors();
             _ = OpenSsl.Shutdown(ssl);
             OpenSsl.ClearErrors();
         }

@@ -1,93 +1,72 @@
-using System.Text;
-using Weir.Proxy.LoadBalancing;
-using Weir.Proxy.Listeners;
 using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Tracing;
 
 /// <summary>
-/// Sends one loop's spans to a collector, a batch at a time, on the loop itself. What a collector does not take is dropped and
-/// counted: requests never wait for it.
+/// Sends one loop's spans to a collector, a batch at a time, on the loop itself. What a collector does not take is dropped and counted.
 /// </summary>
-sealed class SpanExporter(Worker worker, TracingOptions options) : TimerEntry
+/// <param name="report">Told of what a sink throws, which is a defect of its own.</param>
+sealed class SpanExporter(EventLoop loop, TracingOptions options, ISpanSink sink, Action<Exception> report) : TimerEntry
 {
-    const int MaximumPending = 2048;
-    const int BatchSize = 256;
     const int FlushMilliseconds = 1000;
-    const int TimeoutMilliseconds = 5000;
 
-    readonly List<Span> pending = [];
+    readonly SpanBatches batches = new(options);
     bool isSending;
 
-    public long Dropped { get; private set; }
+    public long Dropped => batches.Dropped;
+
+    /// <summary>Nothing waits and nothing is under way: it may be let go.</summary>
+    public bool IsIdle => !isSending && batches.Count == 0;
 
     public void Add(Span span)
     {
-        if (pending.Count >= MaximumPending)
+        if (!batches.TryAdd(span))
         {
-            Dropped++;
             return;
         }
 
-        pending.Add(span);
-        if (pending.Count >= BatchSize)
+        if (batches.HasFullBatch)
         {
             OnDue();
         }
-        else if (pending.Count == 1 && !isSending)
+        else if (batches.Count == 1 && !isSending)
         {
-            worker.Loop.Timers.Set(this, worker.Loop.Now + FlushMilliseconds);
+            loop.Timers.Set(this, loop.Now + FlushMilliseconds);
         }
     }
 
     public override void OnDue()
     {
-        if (!isSending && pending.Count > 0)
+        while (!isSending && batches.Take() is { } batch)
         {
-            isSending = true;
-            _ = SendAllAsync();
-        }
-    }
-
-    async Task SendAllAsync()
-    {
-        while (pending.Count > 0)
-        {
-            var batch = pending.GetRange(0, Math.Min(pending.Count, BatchSize));
-            pending.RemoveRange(0, batch.Count);
-            if (!await SendAsync(batch))
+            isSending = isInLoop = true;
+            try
             {
-                Dropped += batch.Count;
+                sink.Send(batch, isTaken => OnSent(batch, isTaken));
             }
-        }
+            catch (Exception e)
+            {
+                report(e);
+                OnSent(batch, isTaken: false);
+            }
 
-        isSending = false;
+            isInLoop = false;
+        }
     }
 
-    async ValueTask<bool> SendAsync(List<Span> batch)
+    bool isInLoop;
+
+    void OnSent(SpanBatch batch, bool isTaken)
     {
-        if (options.Cluster.Current is not { } cluster
-            || worker.Balancer.Pick(cluster, cluster.All, null, null) is not { } endpoint
-            || AsyncSocket.Create(worker.Loop) is not { } socket)
+        isSending = false;
+        if (!isTaken)
         {
-            return false;
+            batches.Drop(batch.Count);
         }
 
-        try
+        if (!isInLoop)
         {
-            var (type, body) = SpanEncoding.Encode(options, batch);
-            var head = Encoding.ASCII.GetBytes(
-                $"POST {options.Path} HTTP/1.1\r\nhost: {options.Host}\r\ncontent-type: {type}\r\ncontent-length: {body.Length}\r\nconnection: close\r\n\r\n");
-            var answer = new byte[512];
-            return await socket.ConnectAsync(endpoint.Address, cluster.ConnectTimeoutMilliseconds) == 0
-                && await socket.WriteAsync(head, TimeoutMilliseconds) > 0
-                && await socket.WriteAsync(body, TimeoutMilliseconds) > 0
-                && await socket.ReadAsync(answer, TimeoutMilliseconds) > 12
-                && answer.AsSpan(9, 1).SequenceEqual("2"u8);
-        }
-        finally
-        {
-            socket.Close();
+            OnDue();
         }
     }
 }

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Globalization;
-using Weir.Proxy.Http1;
+using Weir.Proxy.Http;
 
 namespace Weir.Proxy.Tracing;
 
@@ -119,50 +119,47 @@ struct TraceContext
         _ => false,
     };
 
-    public readonly void WriteHeaders(ref HeadWriter writer, bool withB3)
+    public readonly void WriteHeaders(ContentStream target, bool withB3)
     {
-        writer.Write("traceparent: 00-"u8);
-        WriteHex(ref writer, TraceHigh);
-        WriteHex(ref writer, TraceLow);
-        writer.Write("-"u8);
-        WriteHex(ref writer, SpanId);
-        writer.Write(IsSampled ? "-01\r\n"u8 : "-00\r\n"u8);
+        Span<byte> parent = stackalloc byte[55];
+        "00-"u8.CopyTo(parent);
+        WriteHex(parent[3..], TraceHigh);
+        WriteHex(parent[19..], TraceLow);
+        parent[35] = (byte)'-';
+        WriteHex(parent[36..], SpanId);
+        (IsSampled ? "-01"u8 : "-00"u8).CopyTo(parent[52..]);
+        target.Field("traceparent"u8, parent);
         if (!withB3 && !IsB3)
         {
             return;
         }
 
-        writer.Write("x-b3-traceid: "u8);
-        WriteHex(ref writer, TraceHigh);
-        WriteHex(ref writer, TraceLow);
-        writer.Write("\r\nx-b3-spanid: "u8);
-        WriteHex(ref writer, SpanId);
+        target.Field("x-b3-traceid"u8, parent.Slice(3, 32));
+        target.Field("x-b3-spanid"u8, parent.Slice(36, 16));
         if (ParentId != 0)
         {
-            writer.Write("\r\nx-b3-parentspanid: "u8);
-            WriteHex(ref writer, ParentId);
+            Span<byte> before = stackalloc byte[16];
+            WriteHex(before, ParentId);
+            target.Field("x-b3-parentspanid"u8, before);
         }
 
-        writer.Write(IsSampled ? "\r\nx-b3-sampled: 1\r\n"u8 : "\r\nx-b3-sampled: 0\r\n"u8);
+        target.Field("x-b3-sampled"u8, IsSampled ? "1"u8 : "0"u8);
     }
 
+    /// <summary>Writes 32 characters.</summary>
     public readonly int FormatTraceId(Span<byte> target)
     {
-        var writer = new HeadWriter(target);
-        WriteHex(ref writer, TraceHigh);
-        WriteHex(ref writer, TraceLow);
-        return writer.Length;
+        WriteHex(target, TraceHigh);
+        WriteHex(target[16..], TraceLow);
+        return 32;
     }
 
-    static void WriteHex(ref HeadWriter writer, ulong value)
+    static void WriteHex(Span<byte> target, ulong value)
     {
-        Span<byte> bytes = stackalloc byte[8];
-        Span<char> text = stackalloc char[16];
-        BinaryPrimitives.WriteUInt64BigEndian(bytes, value);
-        Convert.TryToHexStringLower(bytes, text, out _);
-        Span<byte> ascii = stackalloc byte[16];
-        System.Text.Encoding.ASCII.GetBytes(text, ascii);
-        writer.Write(ascii);
+        for (var i = 15; i >= 0; i--, value >>= 4)
+        {
+            target[i] = "0123456789abcdef"u8[(int)(value & 15)];
+        }
     }
 
     /// <summary>Lower case alone, as the specifications write it.</summary>

@@ -4,129 +4,73 @@ using Weir.Proxy.Tls;
 
 namespace Weir.Proxy.Upstream;
 
-/// <summary>One endpoint of one cluster as one loop sees it: its idle connections, and how much it has to do.</summary>
-sealed class UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad load)
+/// <summary>One endpoint of one cluster as one loop sees it: its connections, and how much it has to do.</summary>
+sealed class UpstreamHost : EndpointLoad
 {
-    const int MaximumIdle = 1024;
+    readonly KeptSession session = new();
 
-    /// <summary>The one used last, linked with those before it.</summary>
-    UpstreamConnection? idle;
-    int idleCount;
-    nint session;
-    TlsContext? sessionContext;
-
-    public SocketAddressV4 Address => address;
-    public ClusterLoad Load => load;
-    public int ActiveRequests { get; set; }
-    public PeakEwma Latency;
-
-    /// <summary>
-    /// To resume TLS with; 0 for none. A session that was agreed on under another context is not used: resuming skips the check of
-    /// the server's chain, and whom we trust may have changed since.
-    /// </summary>
-    public nint SessionFor(TlsContext context) => ReferenceEquals(context, sessionContext) ? session : 0;
-
-    /// <summary>An idle connection that is still good, or null.</summary>
-    public UpstreamConnection? TakeIdle(Cluster cluster)
+    public UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad load)
     {
-        while (idle is { } connection)
-        {
-            Unlink(connection);
-            if (connection.Take(cluster))
-            {
-                return connection;
-            }
-        }
-
-        return null;
+        Loop = loop;
+        Address = address;
+        Load = load;
+        Http1 = new Http1Pool(this);
+        Http2 = new Http2Pool(this);
     }
 
-    public bool HasIdle => idle is not null;
+    public EventLoop Loop { get; }
 
-    /// <summary>A new connection, not yet connected; null when the machine has no descriptor left.</summary>
-    public UpstreamConnection? Create(Cluster cluster)
+    public SocketAddressV4 Address { get; }
+
+    public ClusterLoad Load { get; }
+
+    public Http1Pool Http1 { get; }
+
+    public Http2Pool Http2 { get; }
+
+    /// <summary>What the endpoint last chose where it may choose.</summary>
+    public bool? ChoseHttp2 { get; set; }
+
+    /// <summary>Whether requests go out as HTTP/2; null while only a handshake can tell.</summary>
+    public bool? IsHttp2(in AttemptTarget target) => target.IsRaw ? false : target.Cluster.Http.Protocol switch
     {
-        if (AsyncSocket.Create(loop) is not { } socket)
-        {
-            return null;
-        }
+        UpstreamProtocol.Http1 => false,
+        UpstreamProtocol.Http2 => true,
+        UpstreamProtocol.Downstream => target.IsHttp2,
+        _ => ChoseHttp2,
+    };
 
-        load.Connections++;
-        return new UpstreamConnection(loop, socket, this, cluster);
+    /// <summary>To resume TLS with.</summary>
+    public nint SessionFor(TlsClient tls) => tls.ResumesSessions ? session.For(tls.Context) : 0;
+
+    public bool IsRetired { get; private set; }
+
+    public override void Dispose()
+    {
+        IsRetired = true;
+        Http1.CloseIdle();
+        Http2.Retire();
+        session.Retire();
     }
 
-    public void Return(UpstreamConnection connection)
+    /// <summary>A connection is gone, or has become free: somebody who waits may go on.</summary>
+    public void OnFreed()
     {
-        if (idleCount >= MaximumIdle || !connection.MakeIdle())
+        if (Load.Waiting.First is { } waiting)
         {
-            connection.Close();
-            return;
+            Loop.Defer(waiting);
         }
-
-        connection.NextIdle = idle;
-        if (idle is not null)
-        {
-            idle.PreviousIdle = connection;
-        }
-
-        idle = connection;
-        idleCount++;
-        WakeNext();
     }
 
-    void Unlink(UpstreamConnection connection)
+    /// <summary>The socket of a connection is about to be closed.</summary>
+    public void OnClosing(TcpSocket socket, Cluster cluster)
     {
-        if (connection.PreviousIdle is not null)
+        if (socket.Layer is TlsLayer layer && cluster.Tls is { ResumesSessions: true } tls && layer.TakeSession() is not 0 and var next)
         {
-            connection.PreviousIdle.NextIdle = connection.NextIdle;
-        }
-        else if (ReferenceEquals(idle, connection))
-        {
-            idle = connection.NextIdle;
-        }
-        else
-        {
-            // It is in use.
-            return;
+            session.Keep(next, tls.Context);
         }
 
-        if (connection.NextIdle is not null)
-        {
-            connection.NextIdle.PreviousIdle = connection.PreviousIdle;
-        }
-
-        connection.NextIdle = connection.PreviousIdle = null;
-        idleCount--;
+        Load.Connections--;
+        OnFreed();
     }
-
-    public void OnClosed(UpstreamConnection connection)
-    {
-        Unlink(connection);
-        load.Connections--;
-        WakeNext();
-    }
-
-    /// <summary>Closes what is idle: the endpoint is no longer part of the mesh.</summary>
-    public void Retire()
-    {
-        while (idle is { } connection)
-        {
-            connection.Close();
-        }
-
-        KeepSession(0, null);
-    }
-
-    public void KeepSession(nint next, TlsContext? context)
-    {
-        sessionContext = context;
-        if (session != 0)
-        {
-            OpenSsl.SessionFree(session);
-        }
-
-        session = next;
-    }
-
-    void WakeNext() => load.Waiting.First?.Value.Wake();
 }

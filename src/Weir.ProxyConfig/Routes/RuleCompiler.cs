@@ -175,9 +175,10 @@ static class RuleCompiler
         return compiled;
     }
 
+    /// <summary>A header that must not have a value may be missing altogether, which a matcher says by taking it for empty.</summary>
     static HeaderMatcher Header(string name, TextMatch match, bool isInverted) => match.Kind == TextMatchKind.Present
         ? new HeaderMatcher { Name = name, PresentMatch = true, InvertMatch = isInverted }
-        : new HeaderMatcher { Name = name, StringMatch = Text(match), InvertMatch = isInverted };
+        : new HeaderMatcher { Name = name, StringMatch = Text(match), InvertMatch = isInverted, TreatMissingHeaderAsEmpty = isInverted };
 
     static StringMatcher Text(TextMatch match) => match.Kind switch
     {
@@ -198,10 +199,10 @@ static class RuleCompiler
     {
         void Add(IEnumerable<(string Name, string Value)> headers, HeaderValueOption.Types.HeaderAppendAction action)
         {
-            // The authority is no header: it is rewritten by the action.
+            // The authority is no header: it is rewritten by the action. Values are meant as they are written.
             foreach (var (name, value) in headers.Where(h => h.Name[0] != ':' && !h.Name.Equals("host", StringComparison.OrdinalIgnoreCase)))
             {
-                add.Add(new HeaderValueOption { Header = new HeaderValue { Key = name, Value = value }, AppendAction = action });
+                add.Add(new HeaderValueOption { Header = new HeaderValue { Key = name, Value = value.Replace("%", "%%", StringComparison.Ordinal) }, AppendAction = action, KeepEmptyValue = true });
             }
         }
 

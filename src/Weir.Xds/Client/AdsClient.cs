@@ -1,120 +1,114 @@
+using System.Net.Sockets;
 using Envoy.Config.Core.V3;
-using Envoy.Service.Discovery.V3;
 using Google.Protobuf;
+using Weir.Xds.Http2;
+using Weir.Xds.Transport;
 
 namespace Weir.Xds.Client;
 
 /// <summary>
-/// The client's half of incremental ADS: keeps a stream to the server open, asks for all clusters and listeners and for the
-/// endpoints and routes they name, and answers every response with an ACK or a NACK. After a break it says what it still has, and
-/// is sent only what has changed since.
+/// The client's half of ADS: keeps a stream to the server open, asks for all clusters and listeners and for what they name, and answers
+/// every response with an ACK or a NACK. Whatever ends a stream, another is opened after a wait that grows from failure to failure.
 /// </summary>
-/// <param name="connect">A connection to the server: a Unix or TCP socket.</param>
+/// <param name="random">Spreads the attempts of many clients of one server.</param>
+/// <param name="log">Told what happens, one line each.</param>
 public sealed class AdsClient(
-    Func<CancellationToken, Task<Stream>> connect, string authority, Node node, IConfigSink sink, TimeProvider time, Action<string> log)
+    XdsServer server, Node node, IConfigSink sink, AdsClientOptions options, TimeProvider time, Random random, Action<string> log)
 {
-    static readonly TimeSpan FirstBackoff = TimeSpan.FromMilliseconds(50);
-    static readonly TimeSpan MaximumBackoff = TimeSpan.FromSeconds(2);
+    /// <summary>However often a server finds that pings come too often, they never come less often than this.</summary>
+    static readonly TimeSpan LongestPingInterval = TimeSpan.FromMinutes(10);
 
-    /// <summary>gRPC's code for a request that cannot be right.</summary>
-    const int InvalidArgument = 3;
-    const int MaximumReason = 8192;
+    readonly XdsConnector connector = new(server, time);
+    readonly Dictionary<string, string> acceptedVersions = [];
+    KeepAliveOptions keepAlive = options.KeepAlive;
+    bool isIncremental = options.Variant != AdsVariant.StateOfTheWorld;
+    TimeSpan backoff = options.FirstBackoff;
 
-    readonly Dictionary<string, HashSet<string>> subscribed = [];
+    public AdsStatus Status { get; } = new();
 
+    /// <summary>Runs until it is cancelled, and ends in no other way.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {
-        var backoff = FirstBackoff;
         while (!cancel.IsCancellationRequested)
         {
             try
             {
-                await ConnectAsync(() => backoff = FirstBackoff, cancel).ConfigureAwait(false);
-                log("the control plane closed the stream");
+                if (await CallAsync(cancel).ConfigureAwait(false) is { } end)
+                {
+                    OnEnd(end);
+                }
             }
-            catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+            catch (Exception e) when (e is OperationCanceledException && cancel.IsCancellationRequested)
             {
                 return;
             }
-            catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException or InvalidDataException or InvalidProtocolBufferException)
+            catch (Exception e)
             {
-                log($"control plane: {e.Message}");
+                OnFailure(e);
             }
 
-            await Task.Delay(backoff, time, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            backoff = backoff * 2 < MaximumBackoff ? backoff * 2 : MaximumBackoff;
+            Status.IsConnected = false;
+            await Task.Delay(Jittered(backoff), time, cancel).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            backoff = backoff * 2 < options.MaximumBackoff ? backoff * 2 : options.MaximumBackoff;
         }
     }
 
-    async Task ConnectAsync(Action onResponse, CancellationToken cancel)
+    /// <returns>How the server ended the stream; null when there was no connection.</returns>
+    async Task<CallEnd?> CallAsync(CancellationToken cancel)
     {
-        await using var stream = new Http2Stream(await connect(cancel).ConfigureAwait(false));
-        await stream.OpenAsync(authority, GrpcFraming.DeltaMethod, cancel).ConfigureAwait(false);
-        subscribed.Clear();
-        foreach (var type in new[] { XdsTypes.Cluster, XdsTypes.Listener })
+        Status.CountStream();
+        var context = new AdsContext(node, sink, Status, log, OnResponse);
+        IAdsConversation conversation = isIncremental ? new DeltaConversation(context) : new StateOfTheWorldConversation(context, acceptedVersions);
+        var (transport, failure) = await connector.ConnectAsync(cancel).ConfigureAwait(false);
+        if (transport is null)
         {
-            await AskAsync(stream, type, [], [], isFirst: true, cancel).ConfigureAwait(false);
+            cancel.ThrowIfCancellationRequested();
+            log($"control plane: {failure}");
+            return null;
         }
 
-        await SubscribeAsync(stream, cancel).ConfigureAwait(false);
-        while (await stream.ReadAsync(cancel).ConfigureAwait(false) is { } bytes)
-        {
-            onResponse();
-            await HandleAsync(DeltaDiscoveryResponse.Parser.ParseFrom(bytes), stream, cancel).ConfigureAwait(false);
-        }
+        await using var call = new Http2Call(transport, conversation, keepAlive, time);
+        conversation.Begin();
+        var request = new CallRequest(server.Tls is not null, server.Authority, conversation.Method, node.UserAgentName, server.Metadata);
+        return await call.RunAsync(request, cancel).ConfigureAwait(false);
     }
 
-    async Task HandleAsync(DeltaDiscoveryResponse response, Http2Stream outgoing, CancellationToken cancel)
+    void OnResponse()
     {
-        var changed = response.Resources.Select(r => new ReceivedResource(r.Name, r.Version, r.Resource_.Value)).ToList();
-        var refused = sink.Apply(response.TypeUrl, changed, response.RemovedResources);
-        var answer = new DeltaDiscoveryRequest { TypeUrl = response.TypeUrl, ResponseNonce = response.Nonce };
-        if (refused.Count > 0)
-        {
-            var message = string.Join("; ", refused.Order().Select(r => r.Value));
-            log($"refused of {response.TypeUrl}: {message}");
-            answer.ErrorDetail = new Google.Rpc.Status { Code = InvalidArgument, Message = message.Length <= MaximumReason ? message : message[..MaximumReason] };
-        }
-
-        await outgoing.WriteAsync(GrpcFraming.Encode(answer), cancel).ConfigureAwait(false);
-        await SubscribeAsync(outgoing, cancel).ConfigureAwait(false);
+        Status.CountResponse();
+        Status.IsConnected = true;
+        backoff = options.FirstBackoff;
     }
 
-    /// <summary>Follows what clusters and listeners refer to.</summary>
-    async Task SubscribeAsync(Http2Stream outgoing, CancellationToken cancel)
+    void OnEnd(CallEnd end)
     {
-        foreach (var type in new[] { XdsTypes.Secret, XdsTypes.Endpoints, XdsTypes.Route })
+        log(end.ToString());
+        if (end.IsUnimplemented && isIncremental && options.Variant == AdsVariant.Automatic)
         {
-            var wanted = sink.References(type);
-            var isFirst = !subscribed.TryGetValue(type, out var current);
-            current ??= [];
-            var added = wanted.Where(n => !current.Contains(n)).ToHashSet();
-            var dropped = current.Where(n => !wanted.Contains(n)).ToList();
-            if (added.Count > 0 || dropped.Count > 0)
-            {
-                subscribed[type] = [.. wanted];
-                await AskAsync(outgoing, type, added, dropped, isFirst, cancel).ConfigureAwait(false);
-            }
+            isIncremental = false;
+            log("the control plane does not have the incremental variant: state of the world is used");
         }
     }
 
-    Task AskAsync(Http2Stream outgoing, string type, HashSet<string> added, List<string> dropped, bool isFirst, CancellationToken cancel)
+    void OnFailure(Exception e)
     {
-        var request = new DeltaDiscoveryRequest { TypeUrl = type, Node = node };
-        request.ResourceNamesSubscribe.AddRange(added);
-        request.ResourceNamesUnsubscribe.AddRange(dropped);
-        if (isFirst)
+        if (e is TooManyPingsException)
         {
-            var isWildcard = added.Count == 0;
-            foreach (var (name, version) in sink.Versions(type))
-            {
-                if (isWildcard || added.Contains(name))
-                {
-                    request.InitialResourceVersions.Add(name, version);
-                }
-            }
+            var interval = keepAlive.Interval * 2;
+            keepAlive = keepAlive with { Interval = interval < LongestPingInterval ? interval : LongestPingInterval };
+            log($"control plane: {e.Message}; from now on after {keepAlive.Interval.TotalSeconds:0.###} s of silence");
         }
-
-        return outgoing.WriteAsync(GrpcFraming.Encode(request), cancel);
+        else if (e is IOException or SocketException or InvalidDataException or InvalidProtocolBufferException or OperationCanceledException)
+        {
+            log($"control plane: {(e is IOException { InnerException: SocketException socket } && !e.Message.Contains(socket.Message, StringComparison.Ordinal) ? socket : e).Message}");
+        }
+        else
+        {
+            Status.CountUnexpected();
+            log($"unexpected error, the stream to the control plane is opened again: {e.ToString().ReplaceLineEndings(" ")}");
+        }
     }
+
+    /// <summary>Between half of it and the whole.</summary>
+    TimeSpan Jittered(TimeSpan wait) => wait * (0.5 + (random.NextDouble() / 2));
 }

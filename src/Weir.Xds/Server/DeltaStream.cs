@@ -1,4 +1,4 @@
-using System.Threading.Channels;
+using Envoy.Config.Core.V3;
 using Envoy.Service.Discovery.V3;
 
 namespace Weir.Xds.Server;
@@ -8,8 +8,9 @@ namespace Weir.Xds.Server;
 /// holds a reference to something it was not yet, or is no longer, told of.
 /// </summary>
 public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream responses)
+    : DiscoveryStream<DeltaDiscoveryRequest>(source, requests, responses, DeltaDiscoveryRequest.Parser)
 {
-    const int MaximumPendingRequests = 64;
+    const string Everything = "*";
 
     sealed class Subscription
     {
@@ -21,98 +22,15 @@ public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream 
     }
 
     readonly Dictionary<string, Subscription> subscriptions = [];
-    readonly HashSet<string> outstanding = [];
-    long nonce;
-    long pushedRevision;
 
-    /// <summary>Serves until the proxy closes the stream or the token is cancelled.</summary>
-    public async Task RunAsync(CancellationToken cancel)
-    {
-        var incoming = Channel.CreateBounded<DeltaDiscoveryRequest>(MaximumPendingRequests);
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        var reading = ReadAsync(incoming.Writer, ended);
-        try
-        {
-            var first = await incoming.Reader.ReadAsync(ended.Token).ConfigureAwait(false);
-            using var subscription = source.Subscribe(first.Node ?? new());
-            var seen = subscription.Current;
-            await HandleAsync(first, subscription, seen, ended.Token).ConfigureAwait(false);
-            await ServeAsync(incoming.Reader, subscription, seen, ended.Token).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is OperationCanceledException or ChannelClosedException or IOException)
-        {
-            // The proxy has gone; it will be back.
-        }
-        finally
-        {
-            await ended.CancelAsync().ConfigureAwait(false);
-            await reading.ConfigureAwait(false);
-        }
-    }
+    protected override Node? NodeOf(DeltaDiscoveryRequest request) => request.Node;
 
-    async Task ServeAsync(ChannelReader<DeltaDiscoveryRequest> incoming, ISnapshotSubscription subscription, XdsSnapshot seen, CancellationToken cancel)
-    {
-        var changed = subscription.ChangedAsync(seen, cancel);
-        var arrived = incoming.WaitToReadAsync(cancel).AsTask();
-        while (true)
-        {
-            await Task.WhenAny(changed, arrived).ConfigureAwait(false);
-            if (arrived.IsCompleted)
-            {
-                if (!await arrived.ConfigureAwait(false))
-                {
-                    return;
-                }
-
-                while (incoming.TryRead(out var request))
-                {
-                    await HandleAsync(request, subscription, seen, cancel).ConfigureAwait(false);
-                }
-
-                arrived = incoming.WaitToReadAsync(cancel).AsTask();
-            }
-
-            if (changed.IsCompleted)
-            {
-                await changed.ConfigureAwait(false);
-                seen = subscription.Current;
-                await PushAsync(seen, cancel).ConfigureAwait(false);
-                changed = subscription.ChangedAsync(seen, cancel);
-                Settle(subscription);
-            }
-        }
-    }
-
-    async Task ReadAsync(ChannelWriter<DeltaDiscoveryRequest> incoming, CancellationTokenSource ended)
-    {
-        try
-        {
-            while (await GrpcFraming.ReadAsync(requests, ended.Token).ConfigureAwait(false) is { } bytes)
-            {
-                await incoming.WriteAsync(DeltaDiscoveryRequest.Parser.ParseFrom(bytes), ended.Token).ConfigureAwait(false);
-            }
-        }
-        catch (Exception e) when (e is OperationCanceledException or IOException or Google.Protobuf.InvalidProtocolBufferException or InvalidDataException)
-        {
-            // Ends below like an orderly close.
-        }
-
-        incoming.TryComplete();
-    }
-
-    async Task HandleAsync(DeltaDiscoveryRequest request, ISnapshotSubscription subscription, XdsSnapshot snapshot, CancellationToken cancel)
+    protected override async Task HandleAsync(
+        DeltaDiscoveryRequest request, ISnapshotSubscription subscription, XdsSnapshot snapshot, CancellationToken cancel)
     {
         if (request.ResponseNonce.Length > 0)
         {
-            if (request.ErrorDetail is { } error)
-            {
-                outstanding.Remove(request.ResponseNonce);
-                subscription.Reject(request.TypeUrl, error.Message);
-                return;
-            }
-
-            outstanding.Remove(request.ResponseNonce);
-            Settle(subscription);
+            Answered(request.ResponseNonce, request.TypeUrl, request.ErrorDetail, subscription);
         }
 
         var isNew = !subscriptions.TryGetValue(request.TypeUrl, out var state);
@@ -131,7 +49,7 @@ public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream 
 
         foreach (var name in request.ResourceNamesSubscribe)
         {
-            state!.IsWildcard |= name == "*";
+            state!.IsWildcard |= name == Everything;
             state.Names.Add(name);
 
             // Asked for anew, it is sent even if the proxy once had it.
@@ -143,7 +61,8 @@ public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream 
 
         foreach (var name in request.ResourceNamesUnsubscribe)
         {
-            state!.Names.Remove(name);
+            state!.IsWildcard &= name != Everything;
+            state.Names.Remove(name);
             state.Sent.Remove(name);
         }
 
@@ -151,11 +70,11 @@ public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream 
         {
             // An answer is owed even if it is empty: the proxy waits for it to know that it has everything.
             await SendAsync(request.TypeUrl, snapshot, withRemovals: true, force: isNew, cancel).ConfigureAwait(false);
-            pushedRevision = snapshot.Revision;
+            PushedRevision = snapshot.Revision;
         }
     }
 
-    async Task PushAsync(XdsSnapshot snapshot, CancellationToken cancel)
+    protected override async Task PushAsync(XdsSnapshot snapshot, CancellationToken cancel)
     {
         foreach (var type in XdsTypes.PushOrder)
         {
@@ -166,8 +85,6 @@ public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream 
         {
             await SendAsync(type, snapshot, withRemovals: true, force: false, cancel).ConfigureAwait(false);
         }
-
-        pushedRevision = snapshot.Revision;
     }
 
     async Task SendAsync(string type, XdsSnapshot snapshot, bool withRemovals, bool force, CancellationToken cancel)
@@ -207,17 +124,7 @@ public sealed class DeltaStream(ISnapshotSource source, Stream requests, Stream 
             return;
         }
 
-        response.Nonce = (++nonce).ToString();
-        outstanding.Add(response.Nonce);
-        await responses.WriteAsync(GrpcFraming.Encode(response), cancel).ConfigureAwait(false);
-        await responses.FlushAsync(cancel).ConfigureAwait(false);
-    }
-
-    void Settle(ISnapshotSubscription subscription)
-    {
-        if (outstanding.Count == 0)
-        {
-            subscription.Acknowledge(pushedRevision);
-        }
+        response.Nonce = NextNonce();
+        await SendAsync(response, cancel).ConfigureAwait(false);
     }
 }

@@ -1,0 +1,80 @@
+using Envoy.Config.Endpoint.V3;
+using Weir.Proxy.Listeners;
+using Weir.Xds;
+using Weir.Xds.Client;
+using XdsCluster = Envoy.Config.Cluster.V3.Cluster;
+
+namespace Weir.Proxy.Configuration;
+
+/// <summary>The clusters of a proxy, each in force as soon as its secrets have come.</summary>
+sealed class ClusterSet(ProxyEngine engine, ClusterTranslator translator, HeldResources held)
+{
+    readonly Dictionary<string, Built> clusters = [];
+
+    /// <param name="Assignment">The name its endpoints come under; null when it brings its own.</param>
+    /// <param name="Reading">Of the newest message.</param>
+    /// <param name="IsWaiting">For a secret; requests meanwhile find what was there before.</param>
+    /// <param name="InForce">Null while it has never been.</param>
+    sealed record Built(string? Assignment, Reading Reading, bool IsWaiting, ReceivedResource? InForce, IReadOnlySet<string> SecretsInForce);
+
+    public IEnumerable<string> Assignments => clusters.Values.Select(c => c.Assignment).OfType<string>();
+
+    public IEnumerable<string> Secrets => clusters.Values.SelectMany(c => c.Reading.Secrets.Concat(c.SecretsInForce));
+
+    public IEnumerable<ReceivedResource> InForce => clusters.Values.Select(c => c.InForce).OfType<ReceivedResource>();
+
+    public IReadOnlyList<string> Remarks(string name) => clusters.TryGetValue(name, out var built) ? built.Reading.Remarks : [];
+
+    public IReadOnlyList<string> Using(string type, string name) =>
+        [.. clusters.Where(c => type == XdsTypes.Secret ? c.Value.Reading.Secrets.Contains(name) : c.Value.Assignment == name).Select(c => c.Key)];
+
+    /// <summary>Whether routes to it may be used: it knows its endpoints and has its secrets, or is not known at all.</summary>
+    public bool IsWarm(string name) => !clusters.TryGetValue(name, out var built)
+        || (!built.IsWaiting && (built.Assignment is null || held.Find(XdsTypes.Endpoints, built.Assignment) is not null));
+
+    public void Apply(ReceivedResource resource)
+    {
+        Build(resource);
+        held.Set(XdsTypes.Cluster, resource);
+    }
+
+    /// <summary>Anew, because something that it uses has changed.</summary>
+    public void Rebuild(string name) => Build(held.Find(XdsTypes.Cluster, name)!);
+
+    void Build(ReceivedResource resource)
+    {
+        var message = XdsCluster.Parser.ParseFrom(resource.Value);
+        if (Common.Name("a cluster's name", message.Name) != resource.Name)
+        {
+            throw new ConfigException($"cluster {resource.Name}: its message is named {message.Name}");
+        }
+
+        var slot = engine.Clusters.Slot(message.Name);
+        var assignment = message.Type == XdsCluster.Types.DiscoveryType.Eds
+            ? message.EdsClusterConfig?.ServiceName is { Length: > 0 } service ? service : message.Name : null;
+        var endpoints = assignment is not null && held.Find(XdsTypes.Endpoints, assignment) is { } known ? ClusterLoadAssignment.Parser.ParseFrom(known.Value) : null;
+        var reading = new Reading();
+        try
+        {
+            var before = slot.Current;
+            var built = translator.Translate(message, endpoints, before, Environment.TickCount64, reading);
+            clusters[message.Name] = new Built(assignment, reading, false, resource, reading.Secrets);
+            slot.Current = built;
+            engine.RetireEndpoints(before, built);
+        }
+        catch (MissingSecretException)
+        {
+            var before = clusters.GetValueOrDefault(message.Name);
+            clusters[message.Name] = new Built(assignment, reading, true, before?.InForce, before?.SecretsInForce ?? new HashSet<string>());
+        }
+    }
+
+    public void Remove(string name)
+    {
+        held.Remove(XdsTypes.Cluster, name);
+        clusters.Remove(name);
+        var slot = engine.Clusters.Slot(name);
+        engine.RetireEndpoints(slot.Current, null);
+        slot.Current = null;
+    }
+}

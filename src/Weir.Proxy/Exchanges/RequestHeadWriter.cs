@@ -1,0 +1,212 @@
+using Weir.Proxy.Filters;
+using Weir.Proxy.Http;
+using Weir.Proxy.Routing;
+using Weir.Proxy.Tracing;
+
+namespace Weir.Proxy.Exchanges;
+
+/// <summary>What an upstream is sent as the request's head: the client's fields, those of the routing rules, and the proxy's own.</summary>
+readonly ref struct RequestHeadWriter(ServerStream server, HttpOptions options, in RouteChoice choice, RequestIdSource ids, in TraceContext trace)
+{
+    readonly MessageHead request = server.Request;
+    readonly ReadOnlySpan<byte> bytes = server.RequestBytes;
+    readonly Route route = choice.Route!;
+    readonly HeaderRules targetRules = choice.Target!.Rules;
+    readonly Slice upgrade = choice.Upgrade;
+    readonly TraceContext trace = trace;
+
+    /// <returns>False when it is too large to be sent.</returns>
+    public bool Write(ClientStream target)
+    {
+        var authority = route.HostRewrite.Length > 0 ? route.HostRewrite : request.Authority.Of(bytes);
+        if (request.IsConnect)
+        {
+            target.BeginHead(request.Method.Of(bytes), authority, request.Authority.Of(bytes), default);
+        }
+        else
+        {
+            WriteWithPath(target, authority);
+        }
+
+        var hasRequestId = WriteFields(target);
+        WriteForwarding(target);
+        if (!hasRequestId)
+        {
+            Span<byte> id = stackalloc byte[36];
+            ids.Next(id);
+            target.Field("x-request-id"u8, id);
+        }
+
+        if (request.AcceptsTrailers && target.IsHttp2)
+        {
+            target.Field("te"u8, "trailers"u8);
+        }
+
+        if (request.IsExtendedConnect && !target.IsHttp2 && Ascii.EqualsLower(upgrade.Of(bytes), "websocket"u8))
+        {
+            // HTTP/1.1 wants a key, of which HTTP/2 knows nothing (RFC 8441 section 5).
+            Span<byte> key = stackalloc byte[24];
+            ids.NextWebSocketKey(key);
+            target.Field("sec-websocket-key"u8, key);
+        }
+
+        foreach (var (name, value) in route.Rules.AddedToRequest)
+        {
+            target.Field(name, value);
+        }
+
+        foreach (var (name, value) in targetRules.AddedToRequest)
+        {
+            target.Field(name, value);
+        }
+
+        return target.EndHead(new ContentLength(request.Body == BodyKind.Chunked ? -1 : request.ContentLength, request.Body != BodyKind.None));
+    }
+
+    void WriteWithPath(ClientStream target, ReadOnlySpan<byte> authority)
+    {
+        var original = request.Target.Length == 0 ? "/"u8 : request.Target.Of(bytes);
+        var needsSlash = original[0] == '?';
+        if (route.PrefixRewrite.Length == 0 && !needsSlash)
+        {
+            target.BeginHead(request.Method.Of(bytes), authority, original, upgrade.Of(bytes));
+            return;
+        }
+
+        var rewritten = PathRewrite.Of(request.Target.Of(bytes), route.PrefixRewrite, route.PathLength);
+        var rented = rewritten.Length > 1024 ? System.Buffers.ArrayPool<byte>.Shared.Rent(rewritten.Length) : null;
+        var path = rented ?? stackalloc byte[1024];
+        rewritten.First.CopyTo(path);
+        rewritten.Rest.CopyTo(path[rewritten.First.Length..]);
+        target.BeginHead(request.Method.Of(bytes), authority, path[..rewritten.Length], upgrade.Of(bytes));
+        if (rented is not null)
+        {
+            System.Buffers.ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    /// <returns>Whether a request id was among them.</returns>
+    bool WriteFields(ClientStream target)
+    {
+        var hasRequestId = !options.GeneratesRequestId;
+        for (var i = 0; i < request.Headers.Count; i++)
+        {
+            ref readonly var header = ref request.Headers[i];
+            if (header.Known is not KnownHeader.Other)
+            {
+                continue;
+            }
+
+            var name = header.Name.Of(bytes);
+            if (route.Rules.RemovesFromRequest(name) || targetRules.RemovesFromRequest(name) || IsReplaced(name))
+            {
+                continue;
+            }
+
+            hasRequestId |= name.Length == 12 && Ascii.EqualsLower(name, "x-request-id"u8);
+            target.Field(name, header.Value.Of(bytes));
+        }
+
+        return hasRequestId;
+    }
+
+    /// <summary>Headers that say who the client is, how it was reached and traced: they are the proxy's to write.</summary>
+    bool IsReplaced(ReadOnlySpan<byte> name)
+    {
+        if ((name[0] | 0x20) is (byte)'x' && name.Length > 2 && name[1] == '-')
+        {
+            switch (name.Length)
+            {
+                case 15 when options.IsEdge && Ascii.EqualsLower(name, "x-forwarded-for"u8):
+                case 17 when options.IsEdge && Ascii.EqualsLower(name, "x-forwarded-proto"u8):
+                case 12 when options.IsEdge && options.GeneratesRequestId && Ascii.EqualsLower(name, "x-request-id"u8):
+                    return true;
+                case 23 when Ascii.EqualsLower(name, "x-forwarded-client-cert"u8):
+                    return !KeepsClientCertificate;
+            }
+
+            // What proxies of a mesh tell each other is nothing for a stranger to say.
+            if (options.IsEdge && name.Length > 8 && Ascii.EqualsLower(name[..8], "x-envoy-"u8))
+            {
+                return true;
+            }
+        }
+
+        return options.Tracing is not null && TraceContext.IsTraceHeader(name);
+    }
+
+    /// <summary>What a client says of another's certificate is believed only of a client that has shown its own.</summary>
+    bool KeepsClientCertificate => options.ClientCertificate switch
+    {
+        ClientCertificateForwarding.ForwardOnly => server.Downstream.Tls?.Peer is not null,
+        ClientCertificateForwarding.AlwaysForwardOnly => true,
+        _ => false,
+    };
+
+    void WriteForwarding(ClientStream target)
+    {
+        if (options.IsEdge)
+        {
+            WriteForwardedFor(target);
+            target.Field("x-forwarded-proto"u8, server.Downstream.IsSecure ? "https"u8 : "http"u8);
+        }
+
+        if (options.ClientCertificate is ClientCertificateForwarding.SanitizeSet or ClientCertificateForwarding.AppendForward
+            && server.Downstream.Tls?.Peer is not null)
+        {
+            var own = ClientCertificateHeader.Of(server.Downstream, options);
+            var before = default(Slice);
+            if (options.ClientCertificate == ClientCertificateForwarding.AppendForward)
+            {
+                request.Headers.TryGet(bytes, "x-forwarded-client-cert"u8, out before);
+            }
+
+            WriteAppended(target, "x-forwarded-client-cert"u8, before.Of(bytes), ","u8, own);
+        }
+
+        if (options.Via.Length > 0)
+        {
+            WriteAppended(target, "via"u8, "1.1"u8, " "u8, options.Via);
+        }
+
+        if (trace.IsValid)
+        {
+            trace.WriteHeaders(target, withB3: options.Tracing!.Protocol == SpanProtocol.Zipkin);
+        }
+    }
+
+    void WriteForwardedFor(ClientStream target)
+    {
+        Span<byte> address = stackalloc byte[24];
+        var length = server.Downstream.Peer.Format(address, false);
+        if (options.TrustedHops == 0 || !request.Headers.TryGet(bytes, "x-forwarded-for"u8, out var before))
+        {
+            target.Field("x-forwarded-for"u8, address[..length]);
+        }
+        else if (!options.AppendsForwardedFor)
+        {
+            target.Field("x-forwarded-for"u8, before.Of(bytes));
+        }
+        else
+        {
+            WriteAppended(target, "x-forwarded-for"u8, before.Of(bytes), ", "u8, address[..length]);
+        }
+    }
+
+    static void WriteAppended(ClientStream target, ReadOnlySpan<byte> name, ReadOnlySpan<byte> before, ReadOnlySpan<byte> separator, ReadOnlySpan<byte> own)
+    {
+        if (before.IsEmpty)
+        {
+            target.Field(name, own);
+            return;
+        }
+
+        var length = before.Length + separator.Length + own.Length;
+        var rented = System.Buffers.ArrayPool<byte>.Shared.Rent(length);
+        before.CopyTo(rented);
+        separator.CopyTo(rented.AsSpan(before.Length));
+        own.CopyTo(rented.AsSpan(before.Length + separator.Length));
+        target.Field(name, rented.AsSpan(0, length));
+        System.Buffers.ArrayPool<byte>.Shared.Return(rented);
+    }
+}

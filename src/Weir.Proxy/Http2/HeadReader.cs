@@ -1,0 +1,247 @@
+using Weir.Proxy.Http;
+using Weir.Proxy.Reactor;
+
+namespace Weir.Proxy.Http2;
+
+/// <summary>What came of reading a field block.</summary>
+enum HeadResult
+{
+    Complete,
+
+    /// <summary>The message is malformed: the stream's error.</summary>
+    Malformed,
+
+    /// <summary>There is more of it than is allowed. All of it has been read over, so that the tables stay in step.</summary>
+    TooLarge,
+
+    /// <summary>The tables are out of step: the connection's error.</summary>
+    Broken,
+}
+
+/// <summary>Turns field blocks into heads and trailers.</summary>
+sealed class HeadReader(BufferPool buffers, int maximumBytes, int maximumFields, int tableBytes)
+{
+    readonly HpackDecoder decoder = new(tableBytes);
+    PseudoHeaders pseudo;
+
+    /// <summary>The peer knows how large its table may be (RFC 7541 section 4.2).</summary>
+    public void OnSettingsAcknowledged() => decoder.SetLimit(tableBytes);
+
+    public HeadResult ReadRequest(ReadOnlySpan<byte> block, MessageHead head, FieldBlock fields, bool isEnd, bool allowsConnect)
+    {
+        head.Reset();
+        var result = Read(block, fields, head);
+        if (result != HeadResult.Complete)
+        {
+            return result;
+        }
+
+        var bytes = fields.Bytes;
+        if (pseudo.CheckRequest(bytes, allowsConnect) != HeadError.None || !TryLength(bytes, head))
+        {
+            return HeadResult.Malformed;
+        }
+
+        head.Method = pseudo.Method;
+        head.Target = pseudo.Path;
+        head.Authority = pseudo.Authority;
+        head.KeepAlive = true;
+        var method = head.Method.Of(bytes);
+        head.IsHead = method.SequenceEqual("HEAD"u8);
+        head.IsConnect = method.SequenceEqual("CONNECT"u8);
+        if (pseudo.Has(FieldKind.Protocol))
+        {
+            return BecomeUpgrade(head, fields);
+        }
+
+        return Frame(head, isEnd || head.IsConnect) ? HeadResult.Complete : HeadResult.Malformed;
+    }
+
+    /// <summary>An extended CONNECT (RFC 8441) is shown as what it is in HTTP/1.1: GET with an offer to upgrade.</summary>
+    HeadResult BecomeUpgrade(MessageHead head, FieldBlock fields)
+    {
+        if (fields.Room.Length < 3 && !fields.Grow(buffers, 3, maximumBytes))
+        {
+            return HeadResult.TooLarge;
+        }
+
+        "GET"u8.CopyTo(fields.Room);
+        head.Method = fields.Take(3);
+        head.Upgrade = pseudo.Protocol;
+        head.IsConnect = false;
+        head.IsExtendedConnect = true;
+        head.Body = BodyKind.None;
+        return HeadResult.Complete;
+    }
+
+    public HeadResult ReadResponse(ReadOnlySpan<byte> block, MessageHead head, FieldBlock fields, bool isEnd, bool isBodyless)
+    {
+        head.Reset();
+        var result = Read(block, fields, head);
+        if (result != HeadResult.Complete)
+        {
+            return result;
+        }
+
+        if (pseudo.CheckResponse() != HeadError.None || !TryLength(fields.Bytes, head))
+        {
+            return HeadResult.Malformed;
+        }
+
+        var status = pseudo.Status.Of(fields.Bytes);
+        head.Status = ((status[0] - '0') * 100) + ((status[1] - '0') * 10) + status[2] - '0';
+        head.KeepAlive = true;
+        if (isBodyless || head.Status is < 200 or 204 or 304)
+        {
+            head.Body = BodyKind.None;
+            return HeadResult.Complete;
+        }
+
+        return Frame(head, isEnd) ? HeadResult.Complete : HeadResult.Malformed;
+    }
+
+    public HeadResult ReadTrailers(ReadOnlySpan<byte> block, FieldBlock fields)
+    {
+        var result = Read(block, fields, null);
+        return result == HeadResult.Complete && pseudo.CheckTrailers() != HeadError.None ? HeadResult.Malformed : result;
+    }
+
+    /// <summary>Reads over a block that nobody wants.</summary>
+    /// <returns>False when the tables are out of step.</returns>
+    public bool Skip(ReadOnlySpan<byte> block)
+    {
+        var at = 0;
+        return decoder.TrySkipRest(block, ref at);
+    }
+
+    HeadResult Read(ReadOnlySpan<byte> block, FieldBlock fields, MessageHead? head)
+    {
+        fields.Begin(buffers);
+        pseudo = default;
+        var isMalformed = false;
+        var cookie = -1;
+        var at = 0;
+        while (true)
+        {
+            switch (decoder.TryRead(block, ref at, fields.Room, out var field))
+            {
+                case HpackResult.End:
+                    return isMalformed ? HeadResult.Malformed : HeadResult.Complete;
+                case HpackResult.Malformed:
+                    return HeadResult.Broken;
+                case HpackResult.TargetTooSmall:
+                    if (!fields.Grow(buffers, fields.Room.Length + 1, maximumBytes))
+                    {
+                        return decoder.TrySkipRest(block, ref at) ? HeadResult.TooLarge : HeadResult.Broken;
+                    }
+
+                    continue;
+            }
+
+            var name = fields.Take(field.NameLength);
+            var value = fields.Take(field.ValueLength);
+            isMalformed |= pseudo.Add(field.Kind, value) != HeadError.None;
+            if (isMalformed || fields.Bytes[name.Start] == ':')
+            {
+                // It is read to its end all the same: what it puts into the table stays there.
+                continue;
+            }
+
+            if (cookie >= 0 && field.Kind == FieldKind.Cookie)
+            {
+                if (!JoinCookie(fields, head!, cookie, name, value))
+                {
+                    return decoder.TrySkipRest(block, ref at) ? HeadResult.TooLarge : HeadResult.Broken;
+                }
+
+                continue;
+            }
+
+            var list = head?.Headers ?? fields.Fields;
+            if (head is null && Known(field.Kind, null) != KnownHeader.Other)
+            {
+                // A trailer that nobody may merge into the head (RFC 9110 section 6.5.1).
+                continue;
+            }
+
+            if (list.Count >= maximumFields || !list.Add(name, value, Known(field.Kind, head)))
+            {
+                return decoder.TrySkipRest(block, ref at) ? HeadResult.TooLarge : HeadResult.Broken;
+            }
+
+            cookie = field.Kind == FieldKind.Cookie && head is not null ? list.Count - 1 : cookie;
+        }
+    }
+
+    static KnownHeader Known(FieldKind kind, MessageHead? head)
+    {
+        switch (kind)
+        {
+            case FieldKind.Host:
+                return KnownHeader.Host;
+            case FieldKind.ContentLength:
+                return KnownHeader.ContentLength;
+            case FieldKind.Expect:
+                return KnownHeader.Expect;
+            case FieldKind.Te:
+                if (head is not null)
+                {
+                    head.AcceptsTrailers = true;
+                }
+
+                return KnownHeader.HopByHop;
+            case FieldKind.ProxyAuthentication:
+                return KnownHeader.HopByHop;
+            default:
+                return KnownHeader.Other;
+        }
+    }
+
+    /// <summary>
+    /// Cookies may come as several fields, but go on as one (RFC 9113 section 8.2.3). The usual ones come in a row: what was read last
+    /// moves up to the one before, and no byte is copied twice.
+    /// </summary>
+    /// <param name="index">Of the field that has those before.</param>
+    bool JoinCookie(FieldBlock fields, MessageHead head, int index, Slice name, Slice value)
+    {
+        var before = head.Headers[index].Value;
+        if (before.Start + before.Length != name.Start)
+        {
+            // Other fields stand between: the one before is moved behind them first.
+            var length = before.Length + name.Length + value.Length;
+            if (fields.Room.Length < length && !fields.Grow(buffers, length, maximumBytes))
+            {
+                return false;
+            }
+
+            before.Of(fields.Bytes).CopyTo(fields.Room);
+            before = fields.Take(before.Length);
+            var moved = fields.Take(name.Length + value.Length);
+            (name, value) = (new Slice(moved.Start, name.Length), CopyOf(fields, value, moved.Start + name.Length));
+        }
+
+        var bytes = fields.Writable;
+        "; "u8.CopyTo(bytes[name.Start..]);
+        value.Of(bytes).CopyTo(bytes[(name.Start + 2)..]);
+        fields.Drop(name.Length - 2);
+        head.Headers.ReplaceValue(index, new Slice(before.Start, before.Length + 2 + value.Length));
+        return true;
+    }
+
+    static Slice CopyOf(FieldBlock fields, Slice value, int to)
+    {
+        value.Of(fields.Bytes).CopyTo(fields.Writable[to..]);
+        return new Slice(to, value.Length);
+    }
+
+    bool TryLength(ReadOnlySpan<byte> bytes, MessageHead head) =>
+        !pseudo.Has(FieldKind.ContentLength)
+        || System.Buffers.Text.Utf8Parser.TryParse(pseudo.ContentLength.Of(bytes), out head.ContentLength, out _);
+
+    /// <returns>False when the length that was declared cannot be that of the content.</returns>
+    static bool Frame(MessageHead head, bool isEnd)
+    {
+        head.Body = isEnd || head.ContentLength == 0 ? BodyKind.None : head.ContentLength > 0 ? BodyKind.Length : BodyKind.Chunked;
+        return !isEnd || head.ContentLength <= 0;
+    }
+}

@@ -1,0 +1,16 @@
+using Weir.Proxy.Http;
+
+namespace Weir.Proxy.Http2;
+
+/// <summary>Fields that HTTP/2 has no use for (RFC 9113 section 8.2.2): a message with one of them would be malformed.</summary>
+static class HopFields
+{
+    public static bool IsOne(ReadOnlySpan<byte> name) => name.Length switch
+    {
+        7 => Ascii.EqualsLower(name, "upgrade"u8),
+        10 => Ascii.EqualsLower(name, "connection"u8) || Ascii.EqualsLower(name, "keep-alive"u8),
+        16 => Ascii.EqualsLower(name, "proxy-connection"u8),
+        17 => Ascii.EqualsLower(name, "transfer-encoding"u8),
+        _ => false,
+    };
+}

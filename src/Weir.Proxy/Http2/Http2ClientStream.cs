@@ -1,0 +1,259 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using Weir.Proxy.Http;
+using Weir.Proxy.Reactor;
+
+namespace Weir.Proxy.Http2;
+
+/// <summary>One request on a connection to an upstream that speaks HTTP/2.</summary>
+sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
+{
+    readonly MessageHead next = new();
+    readonly byte[] webSocketKey = new byte[24];
+    StreamState? state;
+    int headAt;
+    bool hasNext;
+    bool isFinal;
+    bool isReused;
+    bool isHead;
+    bool isConnect;
+    bool isUpgrade;
+    bool hasKey;
+    bool isTooLarge;
+
+    public override bool IsReused => isReused;
+
+    public override bool IsHttp2 => true;
+
+    public override bool IsUnprocessed => state is { IsUnprocessed: true };
+
+    public override SocketAddressV4 LocalAddress => connection.Socket.LocalAddress;
+
+    public override ReadOnlySpan<byte> HeadBytes => state!.Head.Bytes;
+
+    public override FieldBlock? Trailers => state!.HasTrailers ? state.Trailers : null;
+
+    public void Begin(StreamState opened)
+    {
+        state = opened;
+        opened.Handler = this;
+        Failure = Cause.None;
+        isReused = connection.IsReused;
+        hasNext = isFinal = hasKey = isTooLarge = false;
+    }
+
+    public override void OnReady() => Owner?.OnReady();
+
+    public override void OnDue()
+    {
+        // The exchange has the deadlines.
+    }
+
+    public override void BeginHead(ReadOnlySpan<byte> method, ReadOnlySpan<byte> authority, ReadOnlySpan<byte> path, ReadOnlySpan<byte> upgrade)
+    {
+        isHead = method.SequenceEqual("HEAD"u8);
+        isConnect = method.SequenceEqual("CONNECT"u8);
+        isUpgrade = !upgrade.IsEmpty;
+        headAt = -1;
+        if (state!.IsReset || (isUpgrade && !connection.Session.PeerAllowsConnect))
+        {
+            return;
+        }
+
+        headAt = connection.Session.Output.BeginHead();
+        Write(":method"u8, isUpgrade ? "CONNECT"u8 : method);
+        if (isUpgrade)
+        {
+            Write(":protocol"u8, upgrade);
+        }
+
+        if (!isConnect)
+        {
+            // That of this hop: servers refuse another than their own. x-forwarded-proto says what the client used.
+            Write(":scheme"u8, connection.Socket.Layer is null ? "http"u8 : "https"u8);
+            Write(":path"u8, path);
+        }
+
+        Write(":authority"u8, isConnect ? path : authority);
+    }
+
+    void Write(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => connection.Session.WriteField(name, value);
+
+    public override void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        if (headAt < 0 || HopFields.IsOne(name))
+        {
+            return;
+        }
+
+        if (isUpgrade && Ascii.EqualsLower(name, "sec-websocket-key"u8))
+        {
+            hasKey = value.Length == webSocketKey.Length;
+            value[..Math.Min(value.Length, webSocketKey.Length)].CopyTo(webSocketKey);
+            return;
+        }
+
+        Write(name, value);
+    }
+
+    public override bool EndHead(ContentLength length)
+    {
+        if (headAt < 0)
+        {
+            return true;
+        }
+
+        if (length.Length >= 0 && !isUpgrade && !isConnect)
+        {
+            Span<byte> digits = stackalloc byte[20];
+            Utf8Formatter.TryFormat(length.Length, digits, out var written);
+            Write("content-length"u8, digits[..written]);
+        }
+
+        var isEnd = !length.HasContent && !isUpgrade && !isConnect;
+        connection.Session.Output.EndHead(headAt, state!.Id, isEnd, connection.Session.PeerMaximumFrame);
+        if (isEnd)
+        {
+            state.EndWithHead();
+        }
+
+        connection.Session.ScheduleFlush();
+        return true;
+    }
+
+    /// <summary>A head or trailers have come.</summary>
+    public HeadResult OnHead(ReadOnlySpan<byte> block, bool isEnd)
+    {
+        if (isFinal)
+        {
+            var read = connection.Heads.ReadTrailers(block, state!.Trailers);
+            state.HasTrailers = read == HeadResult.Complete;
+            return read == HeadResult.Complete && (!isEnd || state.OnEnd() != Http2ErrorCode.NoError) ? HeadResult.Malformed : read;
+        }
+
+        // An interim answer that nobody has read yet gives way to what follows it.
+        var result = connection.Heads.ReadResponse(block, next, state!.Head, isEnd, isHead);
+        if (result != HeadResult.Complete)
+        {
+            hasNext = false;
+            isTooLarge = result == HeadResult.TooLarge;
+            return result;
+        }
+
+        hasNext = true;
+        isFinal = state!.HasHead = next.Status >= 200;
+        if (!isFinal)
+        {
+            return isEnd ? HeadResult.Malformed : HeadResult.Complete;
+        }
+
+        if (next.Status < 300 && (isConnect || isUpgrade))
+        {
+            next.Body = BodyKind.UntilClose;
+            next.ContentLength = -1;
+            return !isUpgrade || BecomeSwitch() ? HeadResult.Complete : HeadResult.TooLarge;
+        }
+
+        // What an answer without content declares is not its own length.
+        state.Declared = isHead || next.Status is 204 or 304 ? 0 : next.ContentLength;
+        if (isEnd)
+        {
+            state.OnEnd();
+        }
+
+        return HeadResult.Complete;
+    }
+
+    /// <summary>An accepted extended CONNECT is shown as what it is in HTTP/1.1: a switch of protocols.</summary>
+    bool BecomeSwitch()
+    {
+        next.Status = 101;
+        var fields = state!.Head;
+        var buffers = connection.Session.Loop.Buffers;
+        Span<byte> accept = stackalloc byte[28];
+        if (hasKey)
+        {
+            Span<byte> text = stackalloc byte[60];
+            webSocketKey.CopyTo(text);
+            "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"u8.CopyTo(text[24..]);
+            Span<byte> hash = stackalloc byte[20];
+#pragma warning disable CA5350 // RFC 6455 section 4.2.2 asks for SHA-1; nothing is kept secret by it.
+            SHA1.HashData(text, hash);
+#pragma warning restore CA5350
+            Base64.EncodeToUtf8(hash, accept, out _, out _);
+        }
+
+        const int Needed = 9 + 20 + 28;
+        if (fields.Room.Length < Needed && !fields.Grow(buffers, Needed, BufferPool.BufferSize * 4))
+        {
+            return false;
+        }
+
+        "websocket"u8.CopyTo(fields.Room);
+        next.Upgrade = fields.Take(9);
+        if (!hasKey)
+        {
+            return true;
+        }
+
+        "sec-websocket-accept"u8.CopyTo(fields.Room);
+        var name = fields.Take(20);
+        accept.CopyTo(fields.Room);
+        return next.Headers.Add(name, fields.Take(28), KnownHeader.Other);
+    }
+
+    public override HeadStatus ReadHead(MessageHead head)
+    {
+        if (hasNext)
+        {
+            hasNext = false;
+            head.CopyFrom(next);
+            return isFinal ? HeadStatus.Final : HeadStatus.Interim;
+        }
+
+        if (headAt >= 0 && !state!.IsReset)
+        {
+            return HeadStatus.Wait;
+        }
+
+        Failure = isTooLarge ? Cause.UpstreamHeadTooLarge : state!.IsReset && !state.IsMalformed ? Cause.Reset : Cause.UpstreamProtocol;
+        return HeadStatus.Failed;
+    }
+
+    public override ReadStatus Read(out ReadOnlySpan<byte> content)
+    {
+        var result = state!.Read(out content);
+        if (result == ReadStatus.Failed)
+        {
+            Failure = state.IsMalformed ? Cause.UpstreamProtocol : Cause.Reset;
+        }
+
+        return result;
+    }
+
+    public override void Consume(int count) => state!.Consume(count);
+
+    public override int Send(ReadOnlySpan<byte> content) => state!.Send(content);
+
+    public override void End(FieldBlock? trailers) => state!.End(trailers);
+
+    public override FlushStatus Flush() => state!.IsReset ? FlushStatus.Broken : FlushStatus.Done;
+
+    public override void Release()
+    {
+        if (state is { } held)
+        {
+            state = null;
+            Owner = null;
+            held.Close(Http2ErrorCode.Cancel);
+            connection.Return(this);
+        }
+    }
+
+    public override void Abandon()
+    {
+        var exchange = Owner;
+        Release();
+        exchange?.Abandon();
+    }
+}

@@ -1,0 +1,155 @@
+using System.Buffers.Text;
+using Weir.Proxy.Http;
+using Weir.Proxy.Telemetry;
+
+namespace Weir.Proxy.Http2;
+
+/// <summary>One request of an HTTP/2 connection, and its answer.</summary>
+sealed class Http2ServerStream(Http2Server server) : ServerStream
+{
+    static readonly byte[] Name = "HTTP/2"u8.ToArray();
+
+    Http2ServerConnection connection = null!;
+    StreamState? state;
+    int headAt;
+    int status;
+
+    public override Span<byte> RequestBytes => state!.Head.Writable;
+
+    public override Downstream Downstream => connection.Downstream;
+
+    public override ServerLimits Limits => connection.Limits;
+
+    public override bool IsHttp2 => true;
+
+    public override byte[] Protocol => Name;
+
+    public override bool IsRequestDone => state!.IsRead;
+
+    public override bool IsGone => state!.IsReset;
+
+    public override bool IsHalfClosed => false;
+
+    public override FieldBlock? Trailers => state!.HasTrailers ? state.Trailers : null;
+
+    public void Begin(Http2ServerConnection served, StreamState stream)
+    {
+        connection = served;
+        state = stream;
+        Failure = Cause.None;
+        stream.Handler = this;
+    }
+
+    public override void OnReady() => Owner?.OnReady();
+
+    public override void OnDue()
+    {
+        // The exchange and the connection have the deadlines.
+    }
+
+    public override ReadStatus Read(out ReadOnlySpan<byte> content)
+    {
+        var result = state!.Read(out content);
+        if (result == ReadStatus.Failed)
+        {
+            Failure = Cause.ClientGone;
+        }
+
+        return result;
+    }
+
+    public override void Consume(int count) => state!.Consume(count);
+
+    /// <summary>An answer does not wait for the request's end; the client is told to stop.</summary>
+    public override bool SkipContent() => true;
+
+    public override bool BeginInterim(int status)
+    {
+        BeginHead(status, default);
+        return true;
+    }
+
+    public override void BeginHead(int status, ReadOnlySpan<byte> reason)
+    {
+        this.status = status == 101 ? 200 : status;
+        headAt = -1;
+        if (state!.IsReset)
+        {
+            return;
+        }
+
+        headAt = state.Session.Output.BeginHead();
+        Span<byte> digits = stackalloc byte[3];
+        Utf8Formatter.TryFormat(this.status, digits, out _);
+        state.Session.WriteField(":status"u8, digits);
+    }
+
+    public override void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        if (headAt >= 0 && !HopFields.IsOne(name) && !(Request.IsExtendedConnect && Ascii.EqualsLower(name, "sec-websocket-accept"u8)))
+        {
+            state!.Session.WriteField(name, value);
+        }
+    }
+
+    public override bool EndHead(ContentLength length, bool isLast)
+    {
+        if (headAt < 0)
+        {
+            return true;
+        }
+
+        var session = state!.Session;
+        var isInterim = status < 200;
+        var isTunnel = status < 300 && (Request.IsExtendedConnect || Request.IsConnect);
+        if (length.Length >= 0 && !isInterim && !isTunnel && status != 204)
+        {
+            Span<byte> digits = stackalloc byte[20];
+            Utf8Formatter.TryFormat(length.Length, digits, out var written);
+            session.WriteField("content-length"u8, digits[..written]);
+        }
+
+        var isEnd = !isInterim && !isTunnel && !length.HasContent;
+        session.Output.EndHead(headAt, state.Id, isEnd, session.PeerMaximumFrame);
+        if (isEnd)
+        {
+            state.EndWithHead();
+        }
+
+        session.ScheduleFlush();
+        return true;
+    }
+
+    public override int Send(ReadOnlySpan<byte> content) => state!.Send(content);
+
+    public override void End(FieldBlock? trailers) => state!.End(trailers);
+
+    public override FlushStatus Flush() => state!.IsReset ? FlushStatus.Broken : FlushStatus.Done;
+
+    public override void Finish() => Leave(Http2ErrorCode.NoError);
+
+    public override void Reset(Cause cause) => Leave(Http2ErrorCode.InternalError);
+
+    public override void Close() => Leave(Http2ErrorCode.Cancel);
+
+    /// <summary>Its head is malformed (RFC 9113 section 8.1.1).</summary>
+    public void Malformed() => Leave(Http2ErrorCode.ProtocolError);
+
+    void Leave(Http2ErrorCode code)
+    {
+        if (state is { } held)
+        {
+            state = null;
+            Owner = null;
+            held.Close(code);
+            server.Return(this);
+        }
+    }
+
+    public override void Abandon()
+    {
+        var exchange = Owner;
+        Leave(Http2ErrorCode.InternalError);
+        exchange?.Abandon();
+    }
+}

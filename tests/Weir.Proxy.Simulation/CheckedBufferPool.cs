@@ -1,0 +1,53 @@
+using Weir.Proxy.Reactor;
+
+namespace Weir.Proxy.Simulation;
+
+/// <summary>
+/// Knows who has what: a buffer that is returned twice, or never, is found, and what is read from one after its return is no longer what
+/// was written to it.
+/// </summary>
+sealed class CheckedBufferPool : BufferPool
+{
+    const byte Poison = (byte)'!';
+
+    /// <summary>Kept from one simulation to the next, since pinned buffers are costly to make. What is in them does not matter.</summary>
+    [ThreadStatic]
+    static Dictionary<int, Stack<byte[]>>? spare;
+
+    readonly HashSet<byte[]> rented = [];
+
+    public int Outstanding => rented.Count;
+
+    public override byte[] Rent() => Take(BufferSize);
+
+    public override byte[] RentSmall() => Take(SmallSize);
+
+    public override byte[] RentLarge() => Take(LargeSize);
+
+    public override byte[] RentUnusual(int length) => Take(length);
+
+    byte[] Take(int length)
+    {
+        var free = SpareOf(length);
+        var buffer = free is { Count: > 0 } ? free.Pop() : GC.AllocateUninitializedArray<byte>(length, pinned: true);
+        rented.Add(buffer);
+        return buffer;
+    }
+
+    static Stack<byte[]>? SpareOf(int length)
+    {
+        spare ??= new() { [SmallSize] = new(), [BufferSize] = new(), [LargeSize] = new() };
+        return spare.GetValueOrDefault(length);
+    }
+
+    public override void Return(byte[] buffer)
+    {
+        if (!rented.Remove(buffer))
+        {
+            throw new InvariantException("a buffer was returned that nobody has");
+        }
+
+        buffer.AsSpan().Fill(Poison);
+        SpareOf(buffer.Length)?.Push(buffer);
+    }
+}
