@@ -6,7 +6,8 @@ namespace Weir.Proxy.Simulation;
 /// Knows who has what: a buffer that is returned twice, or never, is found, and what is read from one after its return is no longer what
 /// was written to it.
 /// </summary>
-sealed class CheckedBufferPool : BufferPool
+/// <param name="asksWho">Remembers who has rented each, which is slow.</param>
+sealed class CheckedBufferPool(bool asksWho) : BufferPool
 {
     const byte Poison = (byte)'!';
 
@@ -14,9 +15,12 @@ sealed class CheckedBufferPool : BufferPool
     [ThreadStatic]
     static Dictionary<int, Stack<byte[]>>? spare;
 
-    readonly HashSet<byte[]> rented = [];
+    readonly Dictionary<byte[], string> rented = [];
 
     public int Outstanding => rented.Count;
+
+    /// <summary>Who has them.</summary>
+    public string Holders => string.Join('\n', rented.Select(r => $"{r.Key.Length} bytes rented{r.Value}"));
 
     public override byte[] Rent() => Take(BufferSize);
 
@@ -30,7 +34,7 @@ sealed class CheckedBufferPool : BufferPool
     {
         var free = SpareOf(length);
         var buffer = free is { Count: > 0 } ? free.Pop() : GC.AllocateUninitializedArray<byte>(length, pinned: true);
-        rented.Add(buffer);
+        rented.Add(buffer, asksWho ? Environment.StackTrace : "");
         return buffer;
     }
 

@@ -110,6 +110,28 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
         exchange.Continue(FilterVerdict.Reply);
     }
 
+    /// <summary>The proxy uses a socket.</summary>
+    public void OnUse(SimulatedSocket socket)
+    {
+        if (socket.Tap is RequestTap { Requests.Count: > 0 } tap)
+        {
+            OnUse(tap.Requests[^1].Plan.Id);
+        }
+        else if (socket.Tap is ResponseTap { Plan: { } plan })
+        {
+            OnUse(plan.Id);
+        }
+    }
+
+    /// <summary>The proxy has read something.</summary>
+    public void OnRead(SimulatedSocket socket)
+    {
+        if (socket.Tap is ResponseTap { Plan: { } plan })
+        {
+            plan.LastRead = state.Now;
+        }
+    }
+
     /// <summary>Something was asked of a socket on behalf of a request.</summary>
     public void OnUse(int id)
     {
@@ -149,9 +171,10 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
     /// <summary>It was ended because nothing moved.</summary>
     public void CheckIdle(RequestPlan plan)
     {
-        // Where it passes twice, the first is the one that waits for longest.
+        // Where it passes twice, the first is the one that waits for longest. It moves when what comes of the client goes on to the
+        // upstream; what only drains from a buffer is for nobody to see.
         var starts = open.Values.Where(e => e.Plan == plan).Select(e => e.Start).ToList();
-        var moved = Math.Max(plan.LastMoved, starts.Count == 0 ? 0 : starts.Min());
+        var moved = Math.Max(Math.Min(plan.LastMoved, plan.LastRead), starts.Count == 0 ? 0 : starts.Min());
         if (starts.Count > 0 && state.Now < moved + settings.StreamIdleMilliseconds - Slack)
         {
             throw new InvariantException($"request {plan.Id} was ended as idle at {state.Now}, though it moved at {moved}");

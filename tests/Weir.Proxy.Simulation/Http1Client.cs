@@ -24,7 +24,7 @@ enum Departure
 sealed class Http1Client(SimulationState state, SimulatedListener listener, List<RequestPlan> requests, Departure departure, long startAt) : IClient
 {
     readonly byte[] buffer = new byte[8192];
-    readonly List<Piece> pieces = Cut(requests, state.Random);
+    readonly List<Piece> pieces = Piece.Cut(requests, state.Random);
     ResponseTap tap = null!;
     SimulatedSocket? socket;
     int piece;
@@ -33,31 +33,11 @@ sealed class Http1Client(SimulationState state, SimulatedListener listener, List
     long resumeAt = -1;
     long leaveAt = -1;
 
-    /// <summary>A stretch of what the client sends: the head of a request, or its content.</summary>
-    sealed record Piece(int Request, byte[] Bytes, bool IsContent, int PauseAt);
-
     public bool IsDone { get; private set; }
 
     public IReadOnlyList<RequestPlan> Requests => requests;
 
     public long NextDue => IsDone ? long.MaxValue : socket is null ? startAt : resumeAt > state.Now ? resumeAt : long.MaxValue;
-
-    static List<Piece> Cut(List<RequestPlan> requests, SimulationRandom random)
-    {
-        var pieces = new List<Piece>();
-        for (var i = 0; i < requests.Count; i++)
-        {
-            var plan = requests[i];
-            var head = Rendering.RequestHead(plan);
-            pieces.Add(new Piece(i, head, false, plan.PauseAt >= 0 && plan.PauseAt < head.Length ? plan.PauseAt : -1));
-            if (plan.Length > 0 || plan.Framing == Framing.Chunked)
-            {
-                pieces.Add(new Piece(i, Rendering.RequestContent(plan, random), true, plan.PauseAt));
-            }
-        }
-
-        return pieces;
-    }
 
     int Answers => tap.Progress.Ends.Count(e => e <= received);
 
@@ -239,7 +219,7 @@ sealed class Http1Client(SimulationState state, SimulatedListener listener, List
     bool Depart(bool isRefused)
     {
         var isTunnel = requests[^1].IsTunnel && tap.Progress.Heads.Count == requests.Count;
-        if ((departure == Departure.HalfCloses || isTunnel) && !socket!.IsShut)
+        if ((isTunnel ? !requests[^1].EndsAfterPeer : departure == Departure.HalfCloses) && !socket!.IsShut)
         {
             socket.Shut();
             return true;

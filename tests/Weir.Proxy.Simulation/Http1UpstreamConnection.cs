@@ -182,11 +182,11 @@ sealed class Http1UpstreamConnection(SimulationState state, SimulatedSocket sock
 
         if (isTunnel)
         {
-            if (!socket.IsShut)
+            if (!socket.IsShut && (hasEnded || !plan.Answer.EndsAfterPeer))
             {
                 socket.Shut();
             }
-            else if (hasEnded)
+            else if (socket.IsShut && hasEnded)
             {
                 Close();
             }

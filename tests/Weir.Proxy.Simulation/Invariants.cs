@@ -82,17 +82,17 @@ sealed class Invariants(SimulationState state, World world, Worker worker, Setti
         Expect(world.Loads.Sum(l => l.Waiting.Count), "requests that wait for a connection");
         Expect(world.UpstreamHosts.Sum(h => h.ActiveRequests), "requests in the endpoints' counts");
         Expect(world.UpstreamHosts.Sum(h => h.Http2.Waiting.Count), "requests that wait for a stream");
-        Expect(buffers.Outstanding, "buffers");
+        Expect(buffers.Outstanding, "buffers", buffers.Holders);
         Expect(state.Kernel.OpenDescriptors, "descriptors");
         Expect(worker.Loop.Watched, "watched descriptors");
         Expect(worker.Loop.Timers.NextDue == long.MaxValue ? 0 : 1, "timers");
     }
 
-    static void Expect(int left, string what)
+    static void Expect(int left, string what, string details = "")
     {
         if (left != 0)
         {
-            throw new InvariantException($"at the end there are {left} {what} left");
+            throw new LeakException($"at the end there are {left} {what} left\n{details}");
         }
     }
 }

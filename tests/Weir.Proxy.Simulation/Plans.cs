@@ -55,6 +55,9 @@ sealed record AnswerPlan
     public int FaultAt { get; init; }
     public bool SaysClose { get; init; }
 
+    /// <summary>Of a tunnel: does not end its direction before the client has ended the other.</summary>
+    public bool EndsAfterPeer { get; init; }
+
     /// <summary>Closes behind the answer, said or not.</summary>
     public bool Closes { get; init; }
     public int DelayMilliseconds { get; init; }
@@ -75,6 +78,9 @@ sealed class RequestPlan(int id)
     /// <summary>Asks for another protocol, by Upgrade or CONNECT.</summary>
     public bool IsTunnel { get; init; }
 
+    /// <summary>Of a tunnel: does not end its direction before the upstream has ended the other.</summary>
+    public bool EndsAfterPeer { get; init; }
+
     /// <summary>Does not wait for the answer before.</summary>
     public bool IsPipelined { get; init; }
 
@@ -87,6 +93,9 @@ sealed class RequestPlan(int id)
 
     public bool MayBeRepeated => Framing == Framing.None && Method is "GET" or "HEAD" or "PUT" or "DELETE" && !IsTunnel;
 
+    public override string ToString() =>
+        $"{Method} {Id} ({Framing}, {Length} bytes{(IsTunnel ? ", a tunnel" : "")}{(EndsAfterPeer ? " that ends after its peer" : "")}), answered by {Answer}";
+
     /// <summary>How often an upstream has read the head.</summary>
     public int HeadsSeen { get; set; }
 
@@ -94,6 +103,9 @@ sealed class RequestPlan(int id)
 
     /// <summary>The answer was the upstream's and whole.</summary>
     public bool IsServed { get; set; }
+
+    /// <summary>The last time that something was read of its client.</summary>
+    public long LastRead { get; set; } = -1;
 
     /// <summary>The last time that content of it was sent to an upstream.</summary>
     public long LastMoved { get; set; } = -1;

@@ -30,6 +30,7 @@ sealed class ScriptGenerator(SimulationState state, Settings settings)
         var framing = hasBody ? random.Pick(Framing.Length, Framing.Chunked) : Framing.None;
         var isHttp10 = !isTunnel && framing != Framing.Chunked && isLast && random.Chance(10);
         var length = hasBody || isTunnel ? random.Skewed(settings.LargestBody) : 0;
+        var answer = Answer(method, isTunnel, hasBody);
         return new RequestPlan(id)
         {
             Method = method,
@@ -40,10 +41,11 @@ sealed class ScriptGenerator(SimulationState state, Settings settings)
             IsHttp10 = isHttp10,
             Closes = isLast && random.Chance(30),
             IsTunnel = isTunnel,
+            EndsAfterPeer = isTunnel && !answer.EndsAfterPeer && random.Chance(40),
             IsPipelined = !isTunnel && random.Chance(40),
             PauseAt = random.Chance(25) ? random.Below(length + 60) : -1,
             PauseMilliseconds = settings.IsBenign ? random.Between(1, 300) : random.Pick(30, 150, 400, 3000),
-            Answer = Answer(method, isTunnel, hasBody),
+            Answer = answer,
         };
     }
 
@@ -57,6 +59,7 @@ sealed class ScriptGenerator(SimulationState state, Settings settings)
                 Status = method == "CONNECT" ? isAgreed ? 200 : 403 : isAgreed ? 101 : 200,
                 Framing = isAgreed ? Framing.Close : Framing.Length,
                 Length = random.Skewed(settings.LargestBody),
+                EndsAfterPeer = random.Chance(40),
                 Fault = settings.IsBenign ? AnswerFault.None : random.Pick(AnswerFault.None, AnswerFault.None, AnswerFault.Silence, AnswerFault.Reset),
                 FaultAt = random.Below(101),
             };

@@ -2,27 +2,10 @@ using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Simulation;
 
-/// <summary>How often the kernel does what is allowed and rare; per mille of the calls.</summary>
-sealed record KernelFaults
-{
-    public static readonly KernelFaults None = new();
-
-    public int Interrupted { get; init; }
-    public int ShortWrite { get; init; }
-    public int NoRoom { get; init; }
-    public int NoDescriptor { get; init; }
-    public int NotWatched { get; init; }
-
-    /// <summary>Something arrives in the middle of a turn.</summary>
-    public int Arrival { get; init; }
-}
-
 /// <summary>Stands in for Linux: descriptors, edge-triggered events and a clock that moves only when it is told to.</summary>
 sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, KernelFaults faults, Trace trace) : Kernel
 {
-    const int FirstDescriptor = 3;
-
-    readonly List<object?> descriptors = [];
+    readonly DescriptorTable descriptors = new();
     readonly List<SimulatedListener> listeners = [];
     long now = 1000;
 
@@ -33,35 +16,24 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
 
     public long Calls { get; private set; }
 
-    public int OpenDescriptors => descriptors.Count(d => d is not null);
+    public int OpenDescriptors => descriptors.Count;
 
     /// <summary>Called for what the proxy opens, so that it can be watched.</summary>
     public Action<SimulatedSocket> OnUse { get; set; } = _ => { };
 
-    public IEnumerable<SimulatedSocket> Sockets => descriptors.OfType<SimulatedSocket>();
+    /// <summary>Called when something was read.</summary>
+    public Action<SimulatedSocket> OnRead { get; init; } = _ => { };
+
+    public IEnumerable<SimulatedSocket> Sockets => descriptors.Sockets;
 
     public bool HasEvents => network.Ready.Count > 0 || listeners.Exists(l => l is { Key: not null, Backlog.Count: > 0 });
 
     public void AdvanceTo(long milliseconds) => now = Math.Max(now, milliseconds);
 
-    public SimulatedSocket SocketOf(int fd) => (SimulatedSocket)descriptors[fd - FirstDescriptor]!;
+    public SimulatedSocket SocketOf(int fd) => (SimulatedSocket)descriptors.Find(fd)!;
 
     /// <summary>A bound socket, to be given to a worker.</summary>
-    public int Bind(SimulatedListener listener) => Allocate(listener);
-
-    /// <summary>As Linux, the lowest that is free: numbers are used again at once.</summary>
-    int Allocate(object described)
-    {
-        var at = descriptors.IndexOf(null);
-        if (at < 0)
-        {
-            at = descriptors.Count;
-            descriptors.Add(null);
-        }
-
-        descriptors[at] = described;
-        return at + FirstDescriptor;
-    }
+    public int Bind(SimulatedListener listener) => descriptors.Add(listener);
 
     T Called<T>(int fd)
     {
@@ -71,7 +43,7 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
             network.Deliver();
         }
 
-        if (fd < FirstDescriptor || fd - FirstDescriptor >= descriptors.Count || descriptors[fd - FirstDescriptor] is not T found)
+        if (descriptors.Find(fd) is not T found)
         {
             throw new InvariantException($"descriptor {fd} was used, which is not open");
         }
@@ -101,7 +73,7 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
             var socket = network.Ready[at];
             network.Ready.RemoveAt(at);
             socket.IsReady = false;
-            if (socket.Key is { } key && socket.Events() is not SocketEvents.None and var found)
+            if (socket.Key is { } key && Readiness.Of(socket) is not SocketEvents.None and var found)
             {
                 events[count++] = new KernelEvent(key, found);
             }
@@ -138,7 +110,7 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
 
     public override void Forget(int fd)
     {
-        if (descriptors[fd - FirstDescriptor] is SimulatedListener listener)
+        if (descriptors.Find(fd) is SimulatedListener listener)
         {
             listener.Key = null;
         }
@@ -157,7 +129,7 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
             return -Native.Emfile;
         }
 
-        return Allocate(network.NewSocket());
+        return descriptors.Add(network.NewSocket());
     }
 
     public override int Connect(int fd, SocketAddressV4 address)
@@ -186,7 +158,7 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
 
         var socket = listener.Backlog.Dequeue();
         peer = socket.Remote;
-        var accepted = Allocate(socket);
+        var accepted = descriptors.Add(socket);
         trace.Add("accept", accepted, peer.Port);
         return accepted;
     }
@@ -201,6 +173,11 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
         var result = random.PerMille(faults.Interrupted) && !isPeek ? -Native.Eintr : socket.Read(new Span<byte>(buffer, length), isPeek);
         trace.Add(isPeek ? "peek" : "read", fd, result);
         now += MillisecondsOfRead;
+        if (result > 0)
+        {
+            OnRead(socket);
+        }
+
         return result;
     }
 
@@ -235,7 +212,7 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
     public override void Close(int fd)
     {
         trace.Add("close", fd);
-        if (descriptors[fd - FirstDescriptor] is SimulatedListener listener)
+        if (descriptors.Find(fd) is SimulatedListener listener)
         {
             listener.IsClosed = true;
             listener.Key = null;
@@ -249,14 +226,14 @@ sealed unsafe class SimulatedKernel(Network network, SimulationRandom random, Ke
             Called<SimulatedSocket>(fd).Close();
         }
 
-        descriptors[fd - FirstDescriptor] = null;
+        descriptors.Remove(fd);
     }
 
     public override void Reset(int fd)
     {
         trace.Add("reset", fd);
         Called<SimulatedSocket>(fd).Abort();
-        descriptors[fd - FirstDescriptor] = null;
+        descriptors.Remove(fd);
     }
 
     public override SocketAddressV4 LocalAddress(int fd) => Called<SimulatedSocket>(fd).Local;

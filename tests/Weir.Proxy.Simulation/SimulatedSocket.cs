@@ -2,27 +2,13 @@ using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Simulation;
 
-/// <summary>Sees what the proxy writes to a connection, at the moment it is written.</summary>
-interface IWireTap
-{
-    void OnWritten(ReadOnlySpan<byte> bytes);
-
-    /// <summary>The proxy has ended what it writes in good order.</summary>
-    void OnEnd();
-
-    /// <summary>The proxy has aborted the connection.</summary>
-    void OnReset();
-}
-
 /// <summary>
 /// One end of a TCP connection, as Linux has it: bytes that were sent lie in flight until the network delivers them, a reset is told
 /// once as an error and looks like an end from then on, and a socket that is closed with unread bytes resets its peer.
 /// </summary>
 sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddressV4 remote, int capacity)
 {
-    byte[] incoming = new byte[256];
-    int head;
-    int tail;
+    readonly BytesUnderWay incoming = new();
     bool isEndSent;
     bool isResetSent;
     int error;
@@ -34,9 +20,9 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
     public SocketAddressV4 Remote { get; set; } = remote;
 
     /// <summary>The bytes that the network has delivered of those that are unread.</summary>
-    public int Visible { get; private set; }
+    public int Visible => incoming.Visible;
 
-    public int Unread => tail - head;
+    public int Unread => incoming.Unread;
 
     public bool IsEndVisible { get; private set; }
 
@@ -72,9 +58,14 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
     /// <summary>Whatever belongs to the connection at the other end.</summary>
     public object? Script { get; set; }
 
+    public bool HasError => error != 0;
+
+    /// <summary>Enough that a writer is told of it.</summary>
+    public bool IsRoomy => !IsSpaceHidden && Room >= Math.Max(1, capacity / 3);
+
     public int Room => Peer is null ? 0 : Math.Max(0, capacity - Peer.Unread);
 
-    public bool HasInFlight => Unread > Visible || (isEndSent && !IsEndVisible && !IsReset) || (isResetSent && !IsReset) || IsSpaceHidden;
+    public bool HasInFlight => incoming.InFlight > 0 || (isEndSent && !IsEndVisible && !IsReset) || (isResetSent && !IsReset) || IsSpaceHidden;
 
     public int Read(Span<byte> target, bool isPeek)
     {
@@ -85,12 +76,9 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
 
         if (Visible > 0)
         {
-            var count = Math.Min(Visible, target.Length);
-            incoming.AsSpan(head, count).CopyTo(target);
+            var count = incoming.Read(target, isPeek);
             if (!isPeek)
             {
-                head += count;
-                Visible -= count;
                 BytesRead += count;
                 Peer?.OnRoom();
             }
@@ -103,7 +91,7 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
 
     void OnRoom()
     {
-        if (WantsSpace && !IsSpaceHidden && Room >= capacity / 3)
+        if (WantsSpace && IsRoomy)
         {
             WantsSpace = false;
             network.Signal(this);
@@ -129,24 +117,10 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
             return bytes.IsEmpty ? 0 : -Native.Eagain;
         }
 
-        Peer!.Append(bytes[..count]);
+        Peer!.incoming.Append(bytes[..count]);
         BytesWritten += count;
         Tap?.OnWritten(bytes[..count]);
         return count;
-    }
-
-    void Append(ReadOnlySpan<byte> bytes)
-    {
-        if (incoming.Length - tail < bytes.Length)
-        {
-            var unread = Unread;
-            var target = incoming.Length - unread < bytes.Length ? new byte[Math.Max(incoming.Length * 2, unread + bytes.Length)] : incoming;
-            incoming.AsSpan(head, unread).CopyTo(target);
-            (incoming, head, tail) = (target, 0, unread);
-        }
-
-        bytes.CopyTo(incoming.AsSpan(tail));
-        tail += bytes.Length;
     }
 
     int TakeError()
@@ -221,16 +195,16 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
             OnRoom();
         }
 
-        var inFlight = Unread - Visible;
+        var inFlight = incoming.InFlight;
         if (inFlight > 0 && IsClosed)
         {
             // Nobody is there to take it, and the sender is told.
-            (head, Visible) = (tail, 0);
+            incoming.Drop();
             Peer?.TakeReset();
         }
         else if (inFlight > 0 && !IsReset && !(isResetSent && random.Chance(30)))
         {
-            Visible += random.Skewed(inFlight);
+            incoming.Deliver(random.Skewed(inFlight));
             network.Signal(this);
         }
         else if (isResetSent && !IsReset)
@@ -246,7 +220,7 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
 
     void OnReset()
     {
-        tail = head + Visible;
+        incoming.DropInFlight();
         IsReset = true;
         error = IsEndVisible ? 32 : Native.EconnReset;
         network.Signal(this);
@@ -262,37 +236,5 @@ sealed class SimulatedSocket(Network network, SocketAddressV4 local, SocketAddre
         }
 
         network.Signal(this);
-    }
-
-    /// <summary>As epoll finds it when it is asked.</summary>
-    public SocketEvents Events()
-    {
-        if (IsConnecting)
-        {
-            return SocketEvents.None;
-        }
-
-        var isHungUp = IsUnconnected || IsReset || error != 0 || (IsEndVisible && IsShut);
-        var events = isHungUp ? SocketEvents.Readable | SocketEvents.Writable | SocketEvents.PeerDone | SocketEvents.Broken : SocketEvents.None;
-        if (Visible > 0 || IsEndVisible)
-        {
-            events |= SocketEvents.Readable;
-        }
-
-        if (IsEndVisible)
-        {
-            events |= SocketEvents.PeerDone;
-        }
-
-        if (!IsSpaceHidden && Room >= Math.Max(1, capacity / 3))
-        {
-            events |= SocketEvents.Writable;
-        }
-        else if (!isHungUp)
-        {
-            WantsSpace = true;
-        }
-
-        return events;
     }
 }

@@ -6,7 +6,8 @@ namespace Weir.Proxy.Simulation;
 /// <summary>What happened last, kept cheaply and written out only on failure.</summary>
 sealed class Trace(Func<long> clock)
 {
-    const int Kept = 400;
+    /// <summary>Enough for what led to most failures; for a seed that is looked into, more.</summary>
+    static readonly int Kept = Environment.GetEnvironmentVariable("WEIR_SIMULATION_SEED") is null ? 400 : 100_000;
 
     readonly Entry[] entries = new Entry[Kept];
     int count;
@@ -40,4 +41,7 @@ sealed class Trace(Func<long> clock)
 }
 
 /// <summary>An invariant does not hold.</summary>
-sealed class InvariantException(string message) : Exception(message);
+class InvariantException(string message) : Exception(message);
+
+/// <summary>Something is left when everything is over.</summary>
+sealed class LeakException(string message) : InvariantException(message);

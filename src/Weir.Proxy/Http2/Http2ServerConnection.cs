@@ -173,7 +173,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         }
 
         session.LastPeerStream = id;
-        if (isClosing || session.StreamCount >= session.Options.MaximumConcurrentStreams)
+        if (isClosing || session.IsFull)
         {
             if (!heads.Skip(block))
             {
@@ -290,7 +290,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
 
     public override void Drain()
     {
-        if (!isGoingAway && !isOver)
+        if (!isGoingAway && !session.IsClosed)
         {
             // The streams that the client opens before it has read this are still served.
             isGoingAway = true;
@@ -306,6 +306,11 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
     void RefuseMore()
     {
         isClosing = true;
+        if (session.IsClosed)
+        {
+            return;
+        }
+
         session.Output.GoAway(session.LastPeerStream, Http2ErrorCode.NoError);
         session.ScheduleFlush();
     }

@@ -53,6 +53,30 @@ sealed class Http2Session
 
     public int StreamCount => streams.Count;
 
+    /// <summary>
+    /// So many streams are open that the peer may open no more. One that both sides have ended does not count (RFC 9113 section 5.1.2),
+    /// though what came by it may still be on its way; of such there may be as many again.
+    /// </summary>
+    public bool IsFull
+    {
+        get
+        {
+            var most = Options.MaximumConcurrentStreams;
+            if (streams.Count < most || streams.Count >= most * 2L)
+            {
+                return streams.Count >= most;
+            }
+
+            var open = 0;
+            foreach (var state in streams.Values)
+            {
+                open += state.IsReceiveEnded && state.IsSendEnded ? 0 : 1;
+            }
+
+            return open >= most;
+        }
+    }
+
     public IEnumerable<StreamState> Streams => streams.Values;
 
     /// <summary>The connection is over, for whatever reason.</summary>
