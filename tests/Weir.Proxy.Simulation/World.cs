@@ -144,8 +144,7 @@ sealed class World : IWorkerOwner
             All = new EndpointSet(endpoints, balancing),
             ConnectTimeoutMilliseconds = settings.ConnectMilliseconds,
             IdleMilliseconds = settings.UpstreamIdleMilliseconds,
-            // Not where HTTP/2 is between: a request may then be lost when a connection has had its last (seed 20000924; docs/limits.md).
-            MaximumRequestsPerConnection = settings.IsChained ? 0 : settings.MaximumRequestsUp,
+            MaximumRequestsPerConnection = settings.MaximumRequestsUp,
             Limits = new ClusterLimits(settings.MaximumUpstreamConnections, settings.MaximumPending, settings.MaximumRequests),
             Scope = scope,
             Loads = [load],

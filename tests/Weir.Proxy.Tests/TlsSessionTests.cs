@@ -62,6 +62,13 @@ public sealed class TlsSessionTests : IDisposable
 
         public TlsLayer Server { get; }
 
+        /// <summary>The client's socket, which reads through its layer.</summary>
+        public TcpSocket ClientSocket()
+        {
+            client.Attach(Client, mayRead: true);
+            return client;
+        }
+
         public bool IsDone { get; }
 
         /// <summary>After the handshake a server of TLS 1.3 sends what its sessions are resumed by; the client reads it with the first bytes.</summary>
@@ -153,6 +160,29 @@ public sealed class TlsSessionTests : IDisposable
 
         Assert.Equal((-Native.Eagain, 1), (received, sent));
         OpenSsl.ClearErrors();
+    }
+
+    [Fact]
+    public unsafe void What_came_while_earlier_records_were_kept_back_is_not_forgotten()
+    {
+        using var pipe = new Pipe(
+            loop, TlsContext.Client(Settings(false), null, null), TlsContext.Server(Settings(false), Pair(certificates.Issue("a.example")), null), 0);
+        _ = pipe.Session();
+        var socket = pipe.ClientSocket();
+        Span<byte> bytes = stackalloc byte[1];
+        fixed (byte* record = "abc"u8)
+        {
+            // Two records that are taken from the socket at once; the loop tells of a third when only the first has been given out.
+            Assert.Equal((1, 1), (pipe.Server.Send(record, 1), pipe.Server.Send(record + 1, 1)));
+            Assert.Equal(1, socket.Receive(bytes));
+            Assert.Equal(1, pipe.Server.Send(record + 2, 1));
+            socket.OnEvents(SocketEvents.Readable);
+            Assert.Equal(1, socket.Receive(bytes));
+        }
+
+        Assert.True(socket.IsReadable);
+        Assert.Equal(1, socket.Receive(bytes));
+        Assert.Equal((byte)'c', bytes[0]);
     }
 
     [Fact]

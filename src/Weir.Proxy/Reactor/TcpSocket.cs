@@ -242,7 +242,12 @@ sealed unsafe class TcpSocket : IoHandle
 
         isPeerDone |= (events & SocketEvents.PeerDone) != 0;
         isWritable |= (events & SocketEvents.Writable) != 0;
-        isReadable |= (events & SocketEvents.Readable) != 0;
+        if ((events & SocketEvents.Readable) != 0)
+        {
+            isReadable = true;
+            layer?.OnReadable();
+        }
+
         Handler?.OnReady();
     }
 

@@ -57,6 +57,15 @@ sealed unsafe class TlsLayer : SocketLayer
 
     public override bool MayReadMore => ssl != 0 && (state->IsDrained == 0 || OpenSsl.HasPending(ssl) != 0);
 
+    public override void OnReadable()
+    {
+        // What is given next may come from what was read before: this is then all that says that the socket has more.
+        if (ssl != 0)
+        {
+            state->IsDrained = 0;
+        }
+    }
+
     public enum Step
     {
         Done,

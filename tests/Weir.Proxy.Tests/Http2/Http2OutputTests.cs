@@ -17,6 +17,10 @@ public class Http2OutputTests
 
         public override bool MayReadMore => false;
 
+        public override void OnReadable()
+        {
+        }
+
         public override int Receive(byte* buffer, int length) => -Native.Eagain;
 
         public override int Send(byte* buffer, int length)
