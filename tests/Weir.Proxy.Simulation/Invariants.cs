@@ -81,7 +81,7 @@ sealed class Invariants(SimulationState state, World world, Worker worker, Setti
         Expect(world.Loads.Sum(l => l.Requests), "requests in the clusters' counts");
         Expect(world.Loads.Sum(l => l.Waiting.Count), "requests that wait for a connection");
         Expect(world.UpstreamHosts.Sum(h => h.ActiveRequests), "requests in the endpoints' counts");
-        Expect(world.UpstreamHosts.Sum(h => h.Http2.Waiting.Count), "requests that wait for a stream");
+        Expect(world.UpstreamHosts.Sum(h => h.WaitingForStreams), "requests that wait for a stream");
         Expect(buffers.Outstanding, "buffers", buffers.Holders);
         Expect(state.Kernel.OpenDescriptors, "descriptors");
         Expect(worker.Loop.Watched, "watched descriptors");

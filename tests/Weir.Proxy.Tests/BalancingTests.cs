@@ -101,7 +101,7 @@ public class BalancingTests
             var cluster = Build(new BalancingOptions(policy), At(1), At(2), At(3));
             foreach (var endpoint in cluster.All.Endpoints)
             {
-                var host = new Upstream.UpstreamHost(loop, endpoint.Address, cluster.Loads[0]);
+                var host = new Upstream.UpstreamHost(new Tls.HandshakeQueue(loop, Tls.HandshakeLimits.Default), endpoint.Address, cluster.Loads[0]);
                 host.Latency.Record(endpoint == cluster.All.Endpoints[0] ? 500 : 5, loop.Now, 10_000);
                 host.ActiveRequests = policy == BalancingPolicy.LeastRequest && endpoint == cluster.All.Endpoints[0] ? 10 : 1;
                 endpoint.State.ByLoop[0] = host;

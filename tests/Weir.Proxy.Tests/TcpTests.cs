@@ -224,6 +224,44 @@ public class TcpTests
     }
 
     [Fact]
+    public async Task A_connection_that_names_its_client_to_the_upstream_serves_no_other()
+    {
+        await using var proxy = new ProxyHarness();
+        proxy.Cluster("c", [proxy.Upstream(async s =>
+        {
+            var named = "";
+            while (await ReadHeadAsync(s) is { Length: > 0 } head)
+            {
+                named = head.StartsWith("PROXY", StringComparison.Ordinal) ? head.Split("\r\n")[0].Split(' ')[4] : named;
+                await WriteAsync(s, $"HTTP/1.1 200 OK\r\nContent-Length: {named.Length}\r\n\r\n{named}");
+            }
+        })], c => c.TransportSocket = new TransportSocket
+        {
+            Name = "p",
+            TypedConfig = Pack(XdsTypes.UpstreamProxyProtocol, new ProxyProtocolUpstreamTransport { Config = new ProxyProtocolConfig { Version = ProxyProtocolConfig.Types.Version.V1 } }),
+        });
+        Assert.Null(proxy.Routes(To("c")));
+
+        for (var i = 0; i < 3; i++)
+        {
+            await using var stream = await proxy.ConnectAsync();
+            var port = ((System.Net.IPEndPoint)stream.Socket.LocalEndPoint!).Port.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            await WriteAsync(stream, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            Assert.EndsWith($"\r\n\r\n{port}", await ReadAsync(stream, t => t.EndsWith(port, StringComparison.Ordinal)));
+        }
+
+        Assert.Contains("PROXY protocol", proxy.Cluster("d", [1], c =>
+        {
+            Http2.Http2ProxyTests.SpeakHttp2(c);
+            c.TransportSocket = new TransportSocket
+            {
+                Name = "p",
+                TypedConfig = Pack(XdsTypes.UpstreamProxyProtocol, new ProxyProtocolUpstreamTransport { Config = new ProxyProtocolConfig() }),
+            };
+        }));
+    }
+
+    [Fact]
     public async Task Finds_out_what_a_client_speaks_and_waits_for_servers_that_speak_first()
     {
         await using var proxy = new ProxyHarness();

@@ -37,6 +37,11 @@ sealed class ClusterTranslator(Translation translation)
             throw new ConfigException($"{owner}: auto_config needs a transport socket that agrees on a protocol: TLS");
         }
 
+        if (proxyProtocol > 0 && protocol.Http.Protocol != UpstreamProtocol.Http1)
+        {
+            throw new ConfigException($"{owner}: transport_socket: the PROXY protocol names one client, and connections of HTTP/2 are shared by many");
+        }
+
         var subsets = cluster.LbSubsetConfig;
         var defaultLabels = subsets?.DefaultSubset?.Fields.Select(f => KeyValuePair.Create(f.Key, Common.TextOf(f.Value) ?? "")).ToList();
         return new LoadBalancing.Cluster

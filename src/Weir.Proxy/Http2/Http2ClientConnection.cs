@@ -79,6 +79,8 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
     /// <summary>It has carried a request before.</summary>
     public bool IsReused => nextStream > 3;
 
+    public bool HasServed => nextStream > 1;
+
     /// <summary>How many streams may be open at a time.</summary>
     public int Slots => (int)Math.Min(session.PeerMaximumStreams, (uint)session.Options.MaximumConcurrentStreams);
 
@@ -275,8 +277,8 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         session.Fail();
         frames.Release();
         loop.Timers.Remove(this);
-        owner.OnUnavailable(this);
         owner.OnClosing(this);
+        owner.OnUnavailable(this);
         socket.Close();
     }
 

@@ -87,23 +87,24 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         }
     }
 
-    ClientStream? TryTake(UpstreamHost from) => from.IsHttp2(target) switch
+    /// <summary>A connection that names its client to the upstream is that client's alone, and made anew.</summary>
+    ClientStream? TryTake(UpstreamHost from) => target.Cluster.ProxyProtocolVersion > 0 ? null : from.IsHttp2(target) switch
     {
-        true => from.Http2.TryOpen(target.Cluster),
+        true => from.Http2(target.Cluster).TryOpen(target.Cluster),
         false => from.Http1.TryTake(target.Cluster),
-        null => from.Http2.TryOpen(target.Cluster) ?? (ClientStream?)from.Http1.TryTake(target.Cluster),
+        null => from.Http2(target.Cluster).TryOpen(target.Cluster) ?? (ClientStream?)from.Http1.TryTake(target.Cluster),
     };
 
     void Connect(UpstreamHost chosen, int waitMilliseconds)
     {
         var cluster = target.Cluster;
         var load = chosen.Load;
-        if (chosen.IsHttp2(target) == true && chosen.Http2.IsConnecting)
+        if (chosen.IsHttp2(target) == true && chosen.Http2(cluster).IsConnecting)
         {
             // One of its streams will do.
             Count(chosen);
             State = AttemptState.Connecting;
-            chosen.Http2.Waiting.Add(this);
+            chosen.Http2(cluster).Waiting.Add(this);
             return;
         }
 
@@ -142,8 +143,8 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         State = AttemptState.Connecting;
         if (chosen.IsHttp2(target) == true)
         {
-            chosen.Http2.Waiting.Add(this);
-            chosen.Http2.Connect(upstreams.Handshakes, cluster, target.Downstream);
+            chosen.Http2(cluster).Waiting.Add(this);
+            chosen.Http2(cluster).Connect(cluster);
             return;
         }
 
@@ -296,8 +297,8 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         {
             // Its streams can be opened when the endpoint has said what it allows.
             at.ChoseHttp2 = true;
-            at.Http2.Waiting.Add(this);
-            at.Http2.Add(socket, cluster);
+            at.Http2(cluster).Waiting.Add(this);
+            at.Http2(cluster).Add(socket, cluster);
             return;
         }
         else

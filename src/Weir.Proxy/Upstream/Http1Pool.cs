@@ -47,7 +47,7 @@ sealed class Http1Pool(UpstreamHost host)
 
     public bool TryKeep(Http1ClientStream stream, Cluster cluster)
     {
-        if (host.IsRetired || idleCount >= MaximumIdle
+        if (host.IsRetired || idleCount >= MaximumIdle || cluster.ProxyProtocolVersion > 0
             || (cluster.MaximumRequestsPerConnection > 0 && stream.Requests >= cluster.MaximumRequestsPerConnection))
         {
             return false;

@@ -8,73 +8,73 @@ using Weir.Proxy.Tls;
 namespace Weir.Proxy.Upstream;
 
 /// <summary>
-/// One endpoint's connections that speak HTTP/2: few, each with the streams of many requests. Another is opened when those there are
-/// have few streams left, ahead of need.
+/// One endpoint's connections that speak HTTP/2, all made under the same rules of trust: few, each with the streams of many requests.
+/// Another is opened when those there are have few streams left, ahead of need.
 /// </summary>
-sealed class Http2Pool(UpstreamHost owner)
+sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
 {
     readonly UpstreamHost host = owner;
-    readonly List<(Http2ClientConnection Connection, Cluster Cluster)> connections = [];
+    readonly List<Http2ClientConnection> connections = [];
     Making? making;
     bool isServing;
     bool isAvailable;
+    bool isRetired;
 
     /// <summary>Attempts that wait for a stream.</summary>
     public PendingQueue Waiting { get; } = new();
 
     /// <summary>There will be streams to wait for: a connection is being made, or its endpoint has not allowed any yet.</summary>
-    public bool IsConnecting => making is not null || connections.Exists(static c => c.Connection.IsPromising);
+    public bool IsConnecting => making is not null || connections.Exists(static c => c.IsPromising);
+
+    public bool IsEmpty => making is null && connections.Count == 0 && Waiting.Count == 0;
+
+    public bool IsFor(Cluster cluster) => ReferenceEquals(rules, cluster.Tls) || rules == cluster.Tls;
 
     /// <summary>A stream of the connection that has the most to do and can still take one, so that few are in use; null for none.</summary>
     public ClientStream? TryOpen(Cluster cluster)
     {
         Http2ClientConnection? best = null;
         var free = 0;
-        foreach (var (connection, made) in connections)
+        foreach (var connection in connections)
         {
-            if (!connection.CanOpen || !(ReferenceEquals(made.Tls, cluster.Tls) || made.Tls == cluster.Tls))
+            if (connection.CanOpen)
             {
-                continue;
+                free += connection.Slots - connection.StreamCount;
+                best = best is null || connection.StreamCount > best.StreamCount ? connection : best;
             }
-
-            free += connection.Slots - connection.StreamCount;
-            best = best is null || connection.StreamCount > best.StreamCount ? connection : best;
         }
 
         if (best is not null && free <= best.Slots / 8)
         {
-            ConnectIfAllowed(cluster);
+            TryConnect(cluster);
         }
 
         return best?.Open();
     }
 
-    void ConnectIfAllowed(Cluster cluster)
+    /// <returns>False when one is being made already, or no more are allowed.</returns>
+    bool TryConnect(Cluster cluster)
     {
-        if (making is null && handshakes is not null && !host.IsRetired && host.Load.Connections < cluster.Limits.MaximumConnections)
+        if (making is not null || host.IsRetired || host.Load.Connections >= cluster.Limits.MaximumConnections)
         {
-            Connect(handshakes, cluster, null);
+            return false;
         }
+
+        Connect(cluster);
+        return true;
     }
 
-    HandshakeQueue? handshakes;
-
     /// <summary>Opens a connection; those who wait are given its streams.</summary>
-    public void Connect(HandshakeQueue queue, Cluster cluster, Downstream? downstream)
+    public void Connect(Cluster cluster)
     {
-        handshakes = queue;
         making = new Making(this, cluster);
-        making.Begin(queue, downstream);
+        making.Begin();
     }
 
     /// <summary>A connection that turned out to speak HTTP/2.</summary>
-    public void Add(TcpSocket socket, Cluster cluster)
-    {
-        var link = new Link(this, cluster);
-        var connection = new Http2ClientConnection(host.Loop, socket, link, cluster.Http.Http2, cluster.IdleMilliseconds, cluster.ConnectTimeoutMilliseconds,
-            cluster.MaximumRequestsPerConnection);
-        connections.Add((connection, cluster));
-    }
+    public void Add(TcpSocket socket, Cluster cluster) => connections.Add(new Http2ClientConnection(
+        host.Loop, socket, new Link(this, cluster), cluster.Http.Http2, cluster.IdleMilliseconds, cluster.ConnectTimeoutMilliseconds,
+        cluster.MaximumRequestsPerConnection));
 
     void OnConnected(TcpSocket socket, Cluster cluster, string alpn)
     {
@@ -91,10 +91,19 @@ sealed class Http2Pool(UpstreamHost owner)
         Add(socket, cluster);
     }
 
-    /// <summary>Those who wait now are told; they may come back at once, and are then among those who wait for the next.</summary>
+    /// <summary>No connection could be made. Where there are others, those who wait have their streams to hope for.</summary>
     void OnFailed(Cause cause, string detail)
     {
         making = null;
+        if (!connections.Exists(static c => c.IsUsable))
+        {
+            FailAll(cause, detail);
+        }
+    }
+
+    /// <summary>Those who wait now are told; they may come back at once, and are then among those who wait for the next.</summary>
+    void FailAll(Cause cause, string detail)
+    {
         for (var left = Waiting.Count; left > 0 && Waiting.First is Attempt attempt; left--)
         {
             PendingQueue.Remove(attempt);
@@ -121,13 +130,18 @@ sealed class Http2Pool(UpstreamHost owner)
         }
 
         Serve();
-        if (connection.CanOpen)
+        if (isRetired && Waiting.Count == 0)
+        {
+            connection.Retire();
+        }
+        else if (connection.CanOpen)
         {
             host.OnFreed();
         }
-        else if (Waiting.Count > 0 && !IsConnecting)
+
+        if (Waiting.Count > 0 && !connection.CanOpen && !IsConnecting)
         {
-            ConnectIfAllowed(cluster);
+            TryConnect(cluster);
         }
     }
 
@@ -145,7 +159,7 @@ sealed class Http2Pool(UpstreamHost owner)
                 isAvailable = false;
                 for (var i = 0; i < connections.Count; i++)
                 {
-                    var (connection, _) = connections[i];
+                    var connection = connections[i];
                     while (connection.CanOpen && Waiting.First is Attempt attempt)
                     {
                         PendingQueue.Remove(attempt);
@@ -160,24 +174,38 @@ sealed class Http2Pool(UpstreamHost owner)
         }
     }
 
-    /// <summary>When no connection is left, those who wait begin anew, as often as their requests may be tried.</summary>
-    void OnUnavailable()
+    /// <summary>
+    /// When no connection is left, those who wait need another. Where the last has not served anybody that is a failure of theirs, so
+    /// that an endpoint which closes every connection is not asked for ever.
+    /// </summary>
+    void OnUnavailable(Http2ClientConnection connection, Cluster cluster)
     {
-        if (making is null && !connections.Exists(c => c.Connection.IsUsable))
+        if (Waiting.Count == 0 || making is not null || connections.Exists(static c => c.IsUsable))
         {
-            OnFailed(Cause.ConnectionRefused, "");
+            return;
+        }
+
+        if (host.IsRetired || !connection.HasServed)
+        {
+            FailAll(Cause.ConnectionRefused, "");
+        }
+        else if (!TryConnect(cluster))
+        {
+            WakeAll();
         }
     }
 
     void OnClosing(Http2ClientConnection connection, Cluster cluster)
     {
-        connections.RemoveAll(c => ReferenceEquals(c.Connection, connection));
+        connections.Remove(connection);
         host.OnClosing(connection.Socket, cluster);
     }
 
+    /// <summary>Nobody new comes: its connections end when those who use them and those who wait have been served.</summary>
     public void Retire()
     {
-        foreach (var (connection, _) in connections.ToArray())
+        isRetired = true;
+        foreach (var connection in Waiting.Count > 0 && !host.IsRetired ? [] : connections.ToArray())
         {
             connection.Retire();
         }
@@ -186,7 +214,7 @@ sealed class Http2Pool(UpstreamHost owner)
     /// <summary>A connection in the making, for whoever waits by then.</summary>
     sealed class Making(Http2Pool pool, Cluster cluster) : IConnectingOwner
     {
-        public void Begin(HandshakeQueue queue, Downstream? downstream) => new Connecting(queue, pool.host, cluster, downstream, this).Begin();
+        public void Begin() => new Connecting(pool.host.Handshakes, pool.host, cluster, null, this).Begin();
 
         public void OnConnected(TcpSocket socket, string alpn) => pool.OnConnected(socket, cluster, alpn);
 
@@ -198,7 +226,7 @@ sealed class Http2Pool(UpstreamHost owner)
     {
         public override void OnAvailable(Http2ClientConnection connection) => pool.OnAvailable(connection, cluster);
 
-        public override void OnUnavailable(Http2ClientConnection connection) => pool.OnUnavailable();
+        public override void OnUnavailable(Http2ClientConnection connection) => pool.OnUnavailable(connection, cluster);
 
         public override void OnClosing(Http2ClientConnection connection) => pool.OnClosing(connection, cluster);
     }

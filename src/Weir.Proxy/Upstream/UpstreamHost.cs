@@ -8,25 +8,25 @@ namespace Weir.Proxy.Upstream;
 sealed class UpstreamHost : EndpointLoad
 {
     readonly KeptSession session = new();
+    readonly List<Http2Pool> http2 = [];
 
-    public UpstreamHost(EventLoop loop, SocketAddressV4 address, ClusterLoad load)
+    public UpstreamHost(HandshakeQueue handshakes, SocketAddressV4 address, ClusterLoad load)
     {
-        Loop = loop;
+        Handshakes = handshakes;
         Address = address;
         Load = load;
         Http1 = new Http1Pool(this);
-        Http2 = new Http2Pool(this);
     }
 
-    public EventLoop Loop { get; }
+    public HandshakeQueue Handshakes { get; }
+
+    public EventLoop Loop => Handshakes.Loop;
 
     public SocketAddressV4 Address { get; }
 
     public ClusterLoad Load { get; }
 
     public Http1Pool Http1 { get; }
-
-    public Http2Pool Http2 { get; }
 
     /// <summary>What the endpoint last chose where it may choose.</summary>
     public bool? ChoseHttp2 { get; set; }
@@ -40,6 +40,32 @@ sealed class UpstreamHost : EndpointLoad
         _ => ChoseHttp2,
     };
 
+    /// <summary>The connections that speak HTTP/2 and were made under the rules of trust that the cluster has; those of older rules come to their end.</summary>
+    public Http2Pool Http2(Cluster cluster)
+    {
+        foreach (var pool in http2)
+        {
+            if (pool.IsFor(cluster))
+            {
+                return pool;
+            }
+        }
+
+        http2.RemoveAll(static p => p.IsEmpty);
+        http2.ForEach(static p => p.Retire());
+        var added = new Http2Pool(this, cluster.Tls);
+        if (IsRetired)
+        {
+            added.Retire();
+        }
+
+        http2.Add(added);
+        return added;
+    }
+
+    /// <summary>Requests that wait for a stream of HTTP/2.</summary>
+    public int WaitingForStreams => http2.Sum(static p => p.Waiting.Count);
+
     /// <summary>To resume TLS with.</summary>
     public nint SessionFor(TlsClient tls) => tls.ResumesSessions ? session.For(tls.Context) : 0;
 
@@ -49,7 +75,7 @@ sealed class UpstreamHost : EndpointLoad
     {
         IsRetired = true;
         Http1.CloseIdle();
-        Http2.Retire();
+        http2.ForEach(static p => p.Retire());
         session.Retire();
     }
 

@@ -15,5 +15,5 @@ sealed class Upstreams(EventLoop loop, uint seed)
     public HandshakeQueue Handshakes { get; } = new(loop, new HandshakeLimits(int.MaxValue, int.MaxValue));
 
     public UpstreamHost HostOf(Endpoint endpoint, Cluster cluster) =>
-        (UpstreamHost)(endpoint.State.ByLoop[loop.Index] ??= new UpstreamHost(loop, endpoint.Address, cluster.Loads[loop.Index]));
+        (UpstreamHost)(endpoint.State.ByLoop[loop.Index] ??= new UpstreamHost(Handshakes, endpoint.Address, cluster.Loads[loop.Index]));
 }

@@ -63,6 +63,66 @@ public class UpstreamRecoveryTests
         Assert.Equal(2, connections.Count);
     }
 
+    /// <summary>All that wait for a stream are served by connection after connection, though no request may be tried so often.</summary>
+    [Fact]
+    public async Task Connections_that_serve_one_request_each_serve_all_who_wait()
+    {
+        var connections = new ConcurrentQueue<int>();
+        await using var proxy = Serve(
+            p => Scripted(p, connections, (peer, _, id) => AnswerAsync(peer, id)),
+            c =>
+            {
+                c.TypedExtensionProtocolOptions.Clear();
+                c.Http2ProtocolOptions = new();
+                c.CommonHttpProtocolOptions = new() { MaxRequestsPerConnection = 1 };
+                c.CircuitBreakers = new();
+                c.CircuitBreakers.Thresholds.Add(new Envoy.Config.Cluster.V3.CircuitBreakers.Types.Thresholds { MaxConnections = 1 });
+            });
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => AskAsync(proxy)));
+
+        Assert.All(answers, a => Assert.Equal("200 fine", a));
+        Assert.Equal(12, connections.Count);
+    }
+
+    /// <summary>A request that comes under new rules of trust does not join those who wait for a connection made under the old.</summary>
+    [Fact]
+    public async Task Nobody_is_served_by_a_connection_made_under_other_rules_of_trust()
+    {
+        using var certificates = new TestCertificates();
+        var hasConnected = new TaskCompletionSource();
+        var goesOn = new TaskCompletionSource();
+        await using var proxy = new ProxyHarness();
+        var port = proxy.Upstream(async stream =>
+        {
+            hasConnected.TrySetResult();
+            await goesOn.Task;
+            var peer = await AcceptAsync(stream);
+            while (await peer.ReadAsync(30) is { } frame)
+            {
+                if (frame.Type == FrameType.Headers)
+                {
+                    await AnswerAsync(peer, frame.Stream);
+                }
+            }
+        });
+        Assert.Null(proxy.Cluster("c", [port], Http2ProxyTests.SpeakHttp2));
+        Assert.Null(proxy.Routes(ProxyHarness.To("c")));
+        var before = AskAsync(proxy);
+        await hasConnected.Task;
+
+        Assert.Null(proxy.Cluster("c", [port], c =>
+        {
+            Http2ProxyTests.SpeakHttp2(c);
+            c.TransportSocket = ProxyHarness.Upstream(new() { CommonTlsContext = new() { ValidationContext = certificates.Trust("spiffe://a") } });
+        }));
+        var after = AskAsync(proxy);
+        goesOn.SetResult();
+
+        Assert.Equal("200 fine", await before);
+        Assert.Equal("503", await after);
+    }
+
     [Fact]
     public async Task A_close_within_an_answer_never_looks_like_its_end()
     {
