@@ -144,6 +144,8 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
         }
     }
 
+    const int MaximumAttempts = 3;
+
     /// <summary>After a turn: no exchange is later than it may be.</summary>
     public void CheckTimes()
     {
@@ -159,7 +161,8 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
                 throw new InvariantException($"request {exchange.Plan.Id} began at {exchange.Start}, has {exchange.RouteMilliseconds} ms by its route, and no answer at {state.Now}");
             }
 
-            if (state.Now > exchange.LastUsed + settings.StreamIdleMilliseconds + Slack)
+            // What an attempt sends by HTTP/2 on its way cannot be told apart from that of others; it moves the deadline nevertheless.
+            if (state.Now > exchange.LastUsed + (settings.StreamIdleMilliseconds * (settings.IsChained ? 1 + MaximumAttempts : 1)) + Slack)
             {
                 throw new InvariantException($"nothing moves in request {exchange.Plan.Id} since {exchange.LastUsed}, and it was not ended at {state.Now}");
             }

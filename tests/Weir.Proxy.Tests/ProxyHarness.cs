@@ -318,11 +318,30 @@ sealed class ProxyHarness : IAsyncDisposable
 
     public static Address Socket(int port) => new() { SocketAddress = new Envoy.Config.Core.V3.SocketAddress { Address = "127.0.0.1", PortValue = (uint)port } };
 
+    static int lastPort = Environment.ProcessId * 97;
+
+    /// <summary>
+    /// One that no other test of this process is given, and that is not of the range from which connections and listeners on port 0 get
+    /// theirs: proxies share ports, so two tests on one port would answer each other's clients.
+    /// </summary>
     public static int FreePort()
     {
-        using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        probe.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return ((IPEndPoint)probe.LocalEndPoint!).Port;
+        const int First = 10_000;
+        const int Count = 22_000;
+        while (true)
+        {
+            var port = First + (int)((uint)Interlocked.Increment(ref lastPort) % Count);
+            try
+            {
+                using var probe = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
+                return port;
+            }
+            catch (SocketException)
+            {
+                // In use by something else on the machine.
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()
