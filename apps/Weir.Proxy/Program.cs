@@ -1,9 +1,11 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Weir.Proxy.Admin;
 using Weir.Proxy.App;
 using Weir.Proxy.Configuration;
 using Weir.Proxy.Lifecycle;
 using Weir.Proxy.Listeners;
+using Weir.Proxy.Overload;
 using Weir.Proxy.Telemetry;
 using Weir.Xds.Client;
 
@@ -37,6 +39,7 @@ using var sigint = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 
 DescriptorLimit.Raise();
 var engine = new ProxyEngine(options.Engine, new StatsRegistry(options.Engine.Concurrency), time, log);
+AdminListeners.Add(engine, options.Admin);
 var store = new ConfigStore(engine, options.Identity);
 var kept = options.StateDirectory is null ? null : new LastGoodConfiguration(Path.Combine(options.StateDirectory, "last-good.bin"), store, log, time);
 var trimmer = new MemoryTrimmer(time, log);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Weir.Proxy.Admin;
 using Weir.Proxy.Configuration;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Reactor;
@@ -8,7 +9,7 @@ namespace Weir.Proxy.App;
 
 /// <summary>The settings of the proxy program, from its arguments and, in a pod, from the environment.</summary>
 sealed record ProxyOptions(
-    NodeIdentity Identity, ControlPlaneOptions ControlPlane, EngineOptions Engine, TimeSpan DrainLimit, string? StateDirectory,
+    NodeIdentity Identity, ControlPlaneOptions ControlPlane, EngineOptions Engine, AdminOptions Admin, TimeSpan DrainLimit, string? StateDirectory,
     string? HandoverSocket, LogLevel LogLevel)
 {
     const int StatusPort = 15020;
@@ -102,14 +103,17 @@ sealed record ProxyOptions(
         {
             Concurrency = (int)Number("--concurrency", "WEIR_CONCURRENCY", 1, 1, 64),
             Seed = System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue),
-            StatusAddress = Address("--status", Value("--status", "WEIR_STATUS") ?? (podIp is null ? null : $"{podIp}:{StatusPort}")),
-            AdminAddress = Value("--admin", "WEIR_ADMIN") is null && controlPlane.Admin is var (host, port)
-                ? AdminAddress("admin.address", $"{host}:{port}", podIp) : AdminAddress("--admin", Value("--admin", "WEIR_ADMIN"), podIp),
             MaximumConnections = (int)Number("--max-connections", "WEIR_MAX_CONNECTIONS", 65_536, 1, 1_000_000),
             MemoryLimit = (long)Number("--max-memory", "WEIR_MAX_MEMORY", 0, 0, 1 << 30) << 20,
         };
+        var admin = new AdminOptions
+        {
+            StatusAddress = Address("--status", Value("--status", "WEIR_STATUS") ?? (podIp is null ? null : $"{podIp}:{StatusPort}")),
+            AdminAddress = Value("--admin", "WEIR_ADMIN") is null && controlPlane.Admin is var (host, port)
+                ? AdminAddress("admin.address", $"{host}:{port}", podIp) : AdminAddress("--admin", Value("--admin", "WEIR_ADMIN"), podIp),
+        };
         return new ProxyOptions(
-            controlPlane.Node is { } node ? Identify(node, Value, environment) : Identify(args[0], podIp, Value, environment), controlPlane, engine,
+            controlPlane.Node is { } node ? Identify(node, Value, environment) : Identify(args[0], podIp, Value, environment), controlPlane, engine, admin,
             TimeSpan.FromSeconds(Number("--drain", "WEIR_DRAIN_SECONDS", 5, 0, 3600)), MakeStateDirectory(Value("--state", "WEIR_STATE")),
             Value("--handover", "WEIR_HANDOVER"), Level(Value("--log-level", "WEIR_LOG_LEVEL")));
     }

@@ -3,6 +3,7 @@ using Weir.Proxy.Filters;
 using Weir.Proxy.Http2;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.LoadBalancing;
+using Weir.Proxy.Matching;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Routing;
 using Weir.Proxy.Telemetry;

@@ -48,7 +48,7 @@ public class AdminPagesTests
     public async Task The_administration_says_why_it_does_not_answer()
     {
         var admin = SocketAddressV4.Parse("127.0.0.1", (uint)FreePort());
-        await using var proxy = new ProxyHarness(new EngineOptions { Seed = 1, AdminAddress = admin });
+        await using var proxy = new ProxyHarness(admin: new Admin.AdminOptions { AdminAddress = admin });
         var hasQuit = false;
         proxy.Engine.OnQuit = () => hasQuit = true;
         using var client = new HttpClient { BaseAddress = new Uri($"http://{admin}") };

@@ -225,7 +225,7 @@ public class ConfigStoreTests
     [Fact]
     public async Task Names_that_are_empty_wrong_or_the_proxys_own_are_refused()
     {
-        await using var proxy = new ProxyHarness(new Listeners.EngineOptions { Seed = 1, StatusAddress = new(0x7F000001, (ushort)FreePort()) });
+        await using var proxy = new ProxyHarness(admin: new Admin.AdminOptions { StatusAddress = new(0x7F000001, (ushort)FreePort()) });
 
         Assert.Contains("its message is named b", proxy.Apply(XdsTypes.Cluster, ("a", BuildCluster("b", [1]))));
         Assert.Contains("a cluster's name: it is empty", proxy.Apply(XdsTypes.Cluster, ("", BuildCluster("", [1]))));

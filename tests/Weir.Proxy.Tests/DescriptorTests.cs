@@ -1,4 +1,4 @@
-using Weir.Proxy.Lifecycle;
+using Weir.Proxy.Overload;
 
 namespace Weir.Proxy.Tests;
 

@@ -5,6 +5,7 @@ using Envoy.Type.V3;
 using Weir.Proxy.Configuration;
 using Weir.Proxy.Http;
 using Weir.Proxy.Http1;
+using Weir.Proxy.Matching;
 
 namespace Weir.Proxy.Tests;
 

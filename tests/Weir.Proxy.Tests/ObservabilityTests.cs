@@ -223,7 +223,7 @@ public sealed class ObservabilityTests : IDisposable
     public async Task The_administration_pages_show_and_change_the_proxy()
     {
         var admin = SocketAddressV4.Parse("127.0.0.1", (uint)FreePort());
-        await using var proxy = new ProxyHarness(new EngineOptions { Seed = 1, AdminAddress = admin });
+        await using var proxy = new ProxyHarness(admin: new Admin.AdminOptions { AdminAddress = admin });
         proxy.Clusters(("c", [proxy.Answering(Ok)]));
         proxy.Routes(To("c"));
         await AskAsync(proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");

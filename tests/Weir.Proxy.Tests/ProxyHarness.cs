@@ -14,6 +14,7 @@ using Envoy.Extensions.Filters.Network.TcpProxy.V3;
 using Envoy.Extensions.TransportSockets.Tls.V3;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using Weir.Proxy.Admin;
 using Weir.Proxy.Configuration;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Telemetry;
@@ -37,10 +38,11 @@ sealed class ProxyHarness : IAsyncDisposable
     static ProxyHarness() => ThreadPool.SetMinThreads(32, 32);
 
     /// <param name="inherited">Sockets of a predecessor.</param>
-    public ProxyHarness(EngineOptions? options = null, Dictionary<Reactor.SocketAddressV4, List<int>>? inherited = null)
+    public ProxyHarness(EngineOptions? options = null, Dictionary<Reactor.SocketAddressV4, List<int>>? inherited = null, AdminOptions? admin = null)
     {
         Stats = new StatsRegistry(options?.Concurrency ?? 1);
         engine = Engine = new ProxyEngine(options ?? new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, log));
+        AdminListeners.Add(engine, admin ?? new AdminOptions());
         store = new ConfigStore(engine, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
         engine.Start(inherited);
         Port = FreePort();

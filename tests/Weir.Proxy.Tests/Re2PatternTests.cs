@@ -1,5 +1,5 @@
 using System.Text;
-using Weir.Proxy.Routing;
+using Weir.Proxy.Matching;
 
 namespace Weir.Proxy.Tests;
 

@@ -3,8 +3,8 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Weir.Proxy.Matching;
 using Weir.Proxy.Reactor;
-using Weir.Proxy.Routing;
 using Weir.Proxy.Tls;
 
 namespace Weir.Proxy.Tests;

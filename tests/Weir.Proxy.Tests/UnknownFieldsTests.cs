@@ -92,7 +92,7 @@ public class UnknownFieldsTests
     public async Task The_administration_pages_show_what_is_not_carried_out_until_it_is_mended()
     {
         var admin = SocketAddressV4.Parse("127.0.0.1", (uint)FreePort());
-        await using var proxy = new ProxyHarness(new EngineOptions { Seed = 1, AdminAddress = admin });
+        await using var proxy = new ProxyHarness(admin: new Admin.AdminOptions { AdminAddress = admin });
         using var client = new HttpClient { BaseAddress = new Uri($"http://{admin}") };
         async Task<string> NotesAsync() => string.Join("; ", JsonNode.Parse(await client.GetStringAsync("/config_dump"))!["not_carried_out"]!.AsArray()
             .Select(n => $"{(string)n!["name"]!} {(bool)n["refused"]!} {(string)n["reason"]!}"));

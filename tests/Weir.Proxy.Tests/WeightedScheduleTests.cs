@@ -1,4 +1,5 @@
-using Weir.Proxy.Routing;
+using Weir.Proxy.LoadBalancing;
+
 
 namespace Weir.Proxy.Tests;
 

@@ -16,7 +16,7 @@ public partial class TidyTests
     /// <summary>What the data-plane program may load.</summary>
     static readonly string[] DataPlane = ["Weir.Xds", "Weir.Proxy"];
 
-    static readonly string Root = FindRoot();
+    internal static readonly string Root = FindRoot();
 
     [GeneratedRegex(@"`((?:src|apps|samples|tests|bench|docs|eng|deploy)/[\w./\-]+)`")]
     private static partial Regex PathInText();

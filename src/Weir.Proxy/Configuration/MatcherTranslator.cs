@@ -1,6 +1,7 @@
 using System.Text;
 using Envoy.Config.Route.V3;
 using Envoy.Type.Matcher.V3;
+using Weir.Proxy.Matching;
 using Weir.Proxy.Routing;
 using Patterns = Envoy.Type.Matcher.V3.StringMatcher.MatchPatternOneofCase;
 using Specifiers = Envoy.Config.Route.V3.HeaderMatcher.HeaderMatchSpecifierOneofCase;

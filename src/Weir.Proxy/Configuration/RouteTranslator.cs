@@ -2,6 +2,7 @@ using System.Text;
 using Envoy.Config.Core.V3;
 using Envoy.Config.Route.V3;
 using Weir.Proxy.LoadBalancing;
+using Weir.Proxy.Matching;
 using Weir.Proxy.Routing;
 using XdsRoute = Envoy.Config.Route.V3.Route;
 using XdsVirtualHost = Envoy.Config.Route.V3.VirtualHost;

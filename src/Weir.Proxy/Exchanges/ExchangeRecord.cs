@@ -171,14 +171,13 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
     /// <summary>The counters of requests with this client's proven identity.</summary>
     StatsScope ScopeOfPeer(StatsScope scope, Downstream downstream)
     {
-        var tls = downstream.Tls!;
-        if (tls.Scope.Key != scope)
+        if (downstream.Scope.Key != scope)
         {
-            tls.Scope = new(scope, services.Stats.Get(
-                scope.Labels with { SourcePrincipal = downstream.Principal, DestinationPrincipal = tls.LocalPrincipal, IsMutualTls = true }));
+            downstream.Scope = new(scope, services.Stats.Get(
+                scope.Labels with { SourcePrincipal = downstream.Principal, DestinationPrincipal = downstream.Tls!.LocalPrincipal, IsMutualTls = true }));
         }
 
-        return tls.Scope.Value;
+        return downstream.Scope.Value;
     }
 
     void EndTrace(TracingOptions tracing)

@@ -1,10 +1,8 @@
 using System.Collections.Frozen;
-using Weir.Proxy.Admin;
-using Weir.Proxy.Configuration;
 using Weir.Proxy.Exchanges;
 using Weir.Proxy.Filters;
-using Weir.Proxy.Lifecycle;
 using Weir.Proxy.LoadBalancing;
+using Weir.Proxy.Overload;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Upstream;
@@ -22,12 +20,6 @@ public sealed record EngineOptions
 
     /// <summary>Of request and trace ids, so that they come again; null for what the operating system gives.</summary>
     public ulong? RequestIdSeed { get; init; }
-
-    /// <summary>Where readiness and metrics are served; null for nowhere.</summary>
-    public SocketAddressV4? StatusAddress { get; init; }
-
-    /// <summary>Where the administration pages are served; null for nowhere.</summary>
-    public SocketAddressV4? AdminAddress { get; init; }
 
     /// <summary>Downstream connections at a time; more are turned away.</summary>
     public int MaximumConnections { get; init; } = 65_536;
@@ -80,8 +72,6 @@ public sealed class ProxyEngine : IWorkerOwner
         workers = [.. loops[..options.Concurrency].Select(l => MakeWorker(l, Math.Max(1, options.MaximumConnections / options.Concurrency)))];
         administration = MakeWorker(loops[^1], MaximumOwnConnections);
         LogFiles = new LogFiles(options.Concurrency, log);
-        AddOwn("status", options.StatusAddress, Pages.Status);
-        AddOwn("admin", options.AdminAddress, Pages.Admin);
     }
 
     const int MaximumOwnConnections = 1024;
@@ -175,19 +165,18 @@ public sealed class ProxyEngine : IWorkerOwner
         }
     }
 
-    void AddOwn(string name, SocketAddressV4? address, Pages pages)
+    /// <summary>Serves pages of the proxy's own on an address, by the loop that is kept for them. Called before <see cref="Start"/>.</summary>
+    /// <param name="pages">Answers every request.</param>
+    internal void AddOwn(string name, SocketAddressV4 address, HttpFilter pages)
     {
-        if (address is { } given)
+        var chain = new FilterChain(name, name, 0, FilterChainMatch.Any, null, 0, new HttpOptions
         {
-            var chain = new FilterChain(name, name, 0, FilterChainMatch.Any, null, 0, new HttpOptions
-            {
-                Filters = new FilterPlan([new PagesFilter(this, pages)]),
-                IsOwn = true,
-                MaximumHeadBytes = 16 * 1024,
-                StreamIdleMilliseconds = 60_000,
-            }, null, true);
-            own[name] = new ListenerConfiguration(name, [given], new FilterChainTable([chain], null)) { IsStatus = true };
-        }
+            Filters = new FilterPlan([pages]),
+            IsOwn = true,
+            MaximumHeadBytes = 16 * 1024,
+            StreamIdleMilliseconds = 60_000,
+        }, null, true);
+        own[name] = new ListenerConfiguration(name, [address], new FilterChainTable([chain], null)) { IsStatus = true };
     }
 
     /// <summary>

@@ -6,7 +6,7 @@ namespace Weir.Proxy.Listeners;
 sealed record TcpOptions
 {
     public required Routing.WeightedTarget[] Targets { get; init; }
-    public Routing.WeightedSchedule? Schedule { get; init; }
+    public LoadBalancing.WeightedSchedule? Schedule { get; init; }
     public AccessLog[] AccessLogs { get; init; } = [];
     public int IdleMilliseconds { get; init; } = 3600_000;
 

@@ -1,7 +1,7 @@
 using Weir.Proxy.Exchanges;
 using Weir.Proxy.Http1;
 using Weir.Proxy.Http2;
-using Weir.Proxy.Lifecycle;
+using Weir.Proxy.Overload;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Tls;

@@ -1,5 +1,4 @@
 using Weir.Proxy.Reactor;
-using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.LoadBalancing;
 

@@ -1,6 +1,5 @@
 using System.Collections.Frozen;
 using Weir.Proxy.Reactor;
-using Weir.Proxy.Routing;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Tls;
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Text;
 using Weir.Proxy.Http;
+using Weir.Proxy.Matching;
 
 namespace Weir.Proxy.Routing;
 

@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using Weir.Proxy.Filters;
 using Weir.Proxy.Http;
 using Weir.Proxy.LoadBalancing;
+using Weir.Proxy.Matching;
 
 namespace Weir.Proxy.Routing;
 

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using Google.Protobuf.WellKnownTypes;
-using Weir.Proxy.Http;
 using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Telemetry;

@@ -66,4 +66,7 @@ sealed record Downstream(ulong Id, SocketAddressV4 Peer, SocketAddressV4 Direct,
 
     /// <summary>The client's SPIFFE identity, proven by its certificate; empty without one.</summary>
     public string Principal => Tls is { IsVerified: true, Peer: { } peer } ? peer.Principal : "";
+
+    /// <summary>Where requests of the client's identity are counted, by where those of anybody are.</summary>
+    public KeyValuePair<StatsScope?, StatsScope> Scope { get; set; }
 }

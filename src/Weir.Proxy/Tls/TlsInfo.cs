@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Weir.Proxy.Telemetry;
 
 namespace Weir.Proxy.Tls;
 
@@ -14,9 +13,6 @@ sealed record TlsInfo(string Version, string Cipher, string Alpn, string LocalPr
 
     /// <summary>What upstreams are told of the peer's certificate; made when first needed.</summary>
     public byte[]? CertificateHeader { get; set; }
-
-    /// <summary>Where requests of the peer's identity are counted, by where those of anybody are.</summary>
-    public KeyValuePair<StatsScope?, StatsScope> Scope { get; set; }
 }
 
 /// <summary>The parts of a peer's certificate that requests are decided, logged and labelled by.</summary>

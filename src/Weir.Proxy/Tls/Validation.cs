@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using Weir.Proxy.Routing;
+using Weir.Proxy.Matching;
 
 namespace Weir.Proxy.Tls;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using Weir.Proxy.LoadBalancing;
 
 namespace Weir.Proxy.Tls;
 
@@ -48,7 +47,12 @@ sealed class VerifiedChains
 
         public bool Equals(ReadOnlySpan<byte> left, byte[] right) => left.SequenceEqual(right);
 
-        public int GetHashCode(ReadOnlySpan<byte> bytes) => (int)XxHash64.Hash(bytes);
+        public int GetHashCode(ReadOnlySpan<byte> bytes)
+        {
+            var hash = default(HashCode);
+            hash.AddBytes(bytes);
+            return hash.ToHashCode();
+        }
 
         public byte[] Create(ReadOnlySpan<byte> bytes) => bytes.ToArray();
     }

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>Writes a regular expression for .NET: each part so that it can be repeated as a whole.</summary>
 /// <param name="inUtf16">Characters beyond U+FFFF come as two surrogates; otherwise they come as others beyond ASCII do.</param>

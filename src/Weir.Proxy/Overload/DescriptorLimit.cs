@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Weir.Proxy.Lifecycle;
+namespace Weir.Proxy.Overload;
 
 /// <summary>How many files and sockets this process may have open at a time (getrlimit(2)).</summary>
 public static unsafe partial class DescriptorLimit

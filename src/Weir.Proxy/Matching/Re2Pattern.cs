@@ -1,4 +1,4 @@
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>
 /// A regular expression in RE2's syntax (github.com/google/re2/wiki/Syntax), in the words of .NET's engine. Whatever RE2 does not have

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>A set of code points, as a regular expression's class names them. Immutable.</summary>
 sealed class CharSet

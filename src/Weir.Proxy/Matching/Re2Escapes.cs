@@ -1,7 +1,7 @@
 using System.Collections.Frozen;
 using System.Globalization;
 
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>What a backslash makes of the characters after it, in a class and outside.</summary>
 static class Re2Escapes

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>Where the reading of a regular expression has come to.</summary>
 sealed class Re2Scanner(string text)

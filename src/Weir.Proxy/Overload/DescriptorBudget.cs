@@ -1,4 +1,4 @@
-namespace Weir.Proxy.Lifecycle;
+namespace Weir.Proxy.Overload;
 
 /// <summary>What a descriptor is wanted for; each may go further than the one before it.</summary>
 enum DescriptorUse

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
-using Weir.Proxy.LoadBalancing;
 
-namespace Weir.Proxy.Configuration;
+namespace Weir.Proxy.LoadBalancing;
 
 /// <summary>All clusters of a proxy.</summary>
 sealed class ClusterTable

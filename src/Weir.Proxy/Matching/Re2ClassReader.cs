@@ -1,4 +1,4 @@
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>Reads a class in brackets; the opening one has been taken.</summary>
 readonly struct Re2ClassReader(Re2Scanner from, Func<CharSet, CharSet> folded)

@@ -1,4 +1,4 @@
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 [Flags]
 enum Re2Flags

@@ -1,6 +1,6 @@
 using System.Text;
 
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>One walk over a regular expression of RE2's, which writes what it means to .NET.</summary>
 /// <param name="tellsNonAsciiApart">Texts are given as they are, in UTF-16; otherwise with one character for all beyond ASCII.</param>

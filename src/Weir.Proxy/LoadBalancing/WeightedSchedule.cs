@@ -1,4 +1,4 @@
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.LoadBalancing;
 
 /// <summary>
 /// Smooth weighted selection as a fixed, evenly mixed sequence: over any window of consecutive requests each choice is off its

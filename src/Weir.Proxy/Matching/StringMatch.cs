@@ -1,9 +1,8 @@
 using System.Buffers;
 using System.Text;
 using System.Text.RegularExpressions;
-using Weir.Proxy.Http;
 
-namespace Weir.Proxy.Routing;
+namespace Weir.Proxy.Matching;
 
 /// <summary>A compiled string matcher over bytes. Regular expressions are RE2's: linear in their input, and of the whole.</summary>
 public sealed class StringMatch
@@ -36,7 +35,7 @@ public sealed class StringMatch
         this.text = Encoding.UTF8.GetBytes(text);
         if (ignoreCase)
         {
-            System.Text.Ascii.ToLowerInPlace(this.text, out _);
+            Ascii.ToLowerInPlace(this.text, out _);
         }
     }
 
@@ -103,26 +102,28 @@ public sealed class StringMatch
 
     bool CompareIgnoringCase(ReadOnlySpan<byte> value)
     {
-        switch (kind)
+        if (value.Length < text.Length || (kind == Kind.Exact && value.Length > text.Length))
         {
-            case Kind.Exact:
-                return Http.Ascii.EqualsLower(value, text);
-            case Kind.Prefix:
-                return value.Length >= text.Length && Http.Ascii.EqualsLower(value[..text.Length], text);
-            case Kind.Suffix:
-                return value.Length >= text.Length && Http.Ascii.EqualsLower(value[^text.Length..], text);
+            return false;
         }
 
+        // Of a long value only the part that is compared.
+        value = kind switch
+        {
+            Kind.Prefix => value[..text.Length],
+            Kind.Suffix => value[^text.Length..],
+            _ => value,
+        };
         var rented = value.Length <= MaximumOnStack ? null : ArrayPool<byte>.Shared.Rent(value.Length);
         Span<byte> lower = rented is null ? stackalloc byte[value.Length] : rented.AsSpan(0, value.Length);
         ToLower(value, lower);
-        var found = lower.IndexOf(text) >= 0;
+        var isMatch = Compare(lower);
         if (rented is not null)
         {
             ArrayPool<byte>.Shared.Return(rented);
         }
 
-        return found;
+        return isMatch;
     }
 
     /// <summary>Letters of ASCII alone: whatever else is in it stays as it is.</summary>
@@ -151,7 +152,7 @@ public sealed class StringMatch
     /// <returns>-1 for what is not UTF-8: no regular expression matches the whole of that.</returns>
     int ToChars(ReadOnlySpan<byte> value, Span<char> chars)
     {
-        if (System.Text.Ascii.ToUtf16(value, chars, out var written) == OperationStatus.Done)
+        if (Ascii.ToUtf16(value, chars, out var written) == OperationStatus.Done)
         {
             return written;
         }

@@ -3,7 +3,7 @@ using System.Globalization;
 using Microsoft.Win32.SafeHandles;
 using Weir.Proxy.Reactor;
 
-namespace Weir.Proxy.Lifecycle;
+namespace Weir.Proxy.Overload;
 
 /// <summary>
 /// Watches the process's memory. Above its limit new requests are answered with 503 until enough is free again: better some refused
