@@ -101,7 +101,7 @@ sealed record ProxyOptions(
         var engine = new EngineOptions
         {
             Concurrency = (int)Number("--concurrency", "WEIR_CONCURRENCY", 1, 1, 64),
-            Seed = System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue),
+            Seed = Entropy.NextSeed(),
             StatusAddress = Address("--status", Value("--status", "WEIR_STATUS") ?? (podIp is null ? null : $"{podIp}:{StatusPort}")),
             AdminAddress = Value("--admin", "WEIR_ADMIN") is null && controlPlane.Admin is var (host, port)
                 ? AdminAddress("admin.address", $"{host}:{port}", podIp) : AdminAddress("--admin", Value("--admin", "WEIR_ADMIN"), podIp),
