@@ -32,7 +32,7 @@ sealed class CheckedBufferPool(bool asksWho) : BufferPool
 
     static Stack<byte[]>? SpareOf(int length)
     {
-        spare ??= new() { [SmallSize] = new(), [BufferSize] = new(), [LargeSize] = new() };
+        spare ??= new() { [TinySize] = new(), [SmallSize] = new(), [BufferSize] = new(), [LargeSize] = new() };
         return spare.GetValueOrDefault(length);
     }
 

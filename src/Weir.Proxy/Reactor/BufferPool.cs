@@ -1,12 +1,14 @@
 namespace Weir.Proxy.Reactor;
 
 /// <summary>
-/// A loop's own stock of pinned buffers in three sizes. Connections hold one only while they have something in it: a small one for a
-/// head, a medium one for what streams, a large one for what streams in bulk. As many are kept as were in use at a time since the last
+/// A loop's own stock of pinned buffers in four sizes. Connections hold one only while they have something in it: a tiny one for the few
+/// fields that most streams of a shared connection have, a small one for a head, a medium one for what streams, a large one for what
+/// streams in bulk. As many are kept as were in use at a time since the last
 /// trimming, so that under steady load none is made anew, however many connections there are.
 /// </summary>
 public class BufferPool
 {
+    public const int TinySize = 512;
     public const int SmallSize = 2 * 1024;
     public const int BufferSize = 16 * 1024;
     public const int LargeSize = 128 * 1024;
@@ -17,6 +19,7 @@ public class BufferPool
     /// <summary>How many large ones are in use at a time. Many slow transfers must not cost as much as many fast ones gain.</summary>
     const int MaximumLarge = 128;
 
+    readonly Spares<byte[]> tiny = new(MaximumKeptBytes / TinySize);
     readonly Spares<byte[]> small = new(MaximumKeptBytes / SmallSize);
     readonly Spares<byte[]> medium = new(MaximumKeptBytes / BufferSize);
     readonly Spares<byte[]> large = new(MaximumLarge);
@@ -26,6 +29,8 @@ public class BufferPool
     public bool HasLarge => largeInUse < MaximumLarge;
 
     public byte[] Rent() => Take(medium, BufferSize);
+
+    public byte[] RentTiny() => Take(tiny, TinySize);
 
     public byte[] RentSmall() => Take(small, SmallSize);
 
@@ -62,6 +67,9 @@ public class BufferPool
     {
         switch (buffer.Length)
         {
+            case TinySize:
+                tiny.TryPut(buffer);
+                break;
             case SmallSize:
                 small.TryPut(buffer);
                 break;
@@ -77,6 +85,7 @@ public class BufferPool
     /// <summary>Lets go of what has lain unused since the last time.</summary>
     public void Trim()
     {
+        tiny.Trim();
         small.Trim();
         medium.Trim();
         large.Trim();
