@@ -17,7 +17,6 @@ ask /stats/prometheus | grep -q '^# TYPE istio_requests_total counter' || { echo
 sleep 2.5
 resident=$(sed -n 's/^VmRSS:\s*\([0-9]*\) kB/\1/p' "/proc/$pid/status")
 echo "resident: $resident kB"
-# Twelve were wanted; docs/limits.md says what has come in between.
-[ "$resident" -lt 14336 ] || { echo "more than 14 MB"; exit 1; }
+[ "$resident" -lt 12288 ] || { echo "more than 12 MB"; exit 1; }
 kill -TERM "$pid"
 wait "$pid"

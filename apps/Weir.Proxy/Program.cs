@@ -1,11 +1,11 @@
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using Weir.Proxy.Admin;
 using Weir.Proxy.App;
 using Weir.Proxy.Configuration;
 using Weir.Proxy.Lifecycle;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Overload;
+using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 using Weir.Xds.Client;
 
@@ -91,7 +91,7 @@ store.OnApplied = _ =>
 TakeOver();
 var ads = new AdsClient(
     options.ControlPlane.Server, options.ControlPlane.Node ?? options.Identity.ToNode(), store, options.ControlPlane.Client, time,
-    new Random(RandomNumberGenerator.GetInt32(int.MaxValue)), log.Warning);
+    new Random(Entropy.NextSeed()), log.Warning);
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
 trimmer.Touch();

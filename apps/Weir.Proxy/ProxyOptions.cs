@@ -102,7 +102,7 @@ sealed record ProxyOptions(
         var engine = new EngineOptions
         {
             Concurrency = (int)Number("--concurrency", "WEIR_CONCURRENCY", 1, 1, 64),
-            Seed = System.Security.Cryptography.RandomNumberGenerator.GetInt32(int.MaxValue),
+            Seed = Entropy.NextSeed(),
             MaximumConnections = (int)Number("--max-connections", "WEIR_MAX_CONNECTIONS", 65_536, 1, 1_000_000),
             MemoryLimit = (long)Number("--max-memory", "WEIR_MAX_MEMORY", 0, 0, 1 << 30) << 20,
         };

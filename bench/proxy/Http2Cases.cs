@@ -56,6 +56,7 @@ sealed class Http2Cases(Bench bench)
         }
 
         using var ours = bench.StartWeir("weir-memory-h2", "http2", Ports.WeirSlowHttp2);
+        Bench.Settle();
         using var peak = new PeakMemory(ours);
         var result = H2Load.Run(Ports.WeirSlowHttp2, 2000);
         if (result.Failures > 0)

@@ -22,15 +22,7 @@ sealed class CheckedBufferPool(bool asksWho) : BufferPool
     /// <summary>Who has them.</summary>
     public string Holders => string.Join('\n', rented.Select(r => $"{r.Key.Length} bytes rented{r.Value}"));
 
-    public override byte[] Rent() => Take(BufferSize);
-
-    public override byte[] RentSmall() => Take(SmallSize);
-
-    public override byte[] RentLarge() => Take(LargeSize);
-
-    public override byte[] RentUnusual(int length) => Take(length);
-
-    byte[] Take(int length)
+    private protected override byte[] Take(Spares<byte[]>? spares, int length)
     {
         var free = SpareOf(length);
         var buffer = free is { Count: > 0 } ? free.Pop() : GC.AllocateUninitializedArray<byte>(length, pinned: true);
@@ -40,11 +32,11 @@ sealed class CheckedBufferPool(bool asksWho) : BufferPool
 
     static Stack<byte[]>? SpareOf(int length)
     {
-        spare ??= new() { [SmallSize] = new(), [BufferSize] = new(), [LargeSize] = new() };
+        spare ??= new() { [TinySize] = new(), [SmallSize] = new(), [BufferSize] = new(), [LargeSize] = new() };
         return spare.GetValueOrDefault(length);
     }
 
-    public override void Return(byte[] buffer)
+    private protected override void Keep(byte[] buffer)
     {
         if (!rented.Remove(buffer))
         {

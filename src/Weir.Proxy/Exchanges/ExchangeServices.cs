@@ -9,7 +9,7 @@ namespace Weir.Proxy.Exchanges;
 /// <summary>What the exchanges of one loop share, and where requests become exchanges.</summary>
 sealed class ExchangeServices : RequestHandler
 {
-    readonly Spares<Exchange> spares = new(2048);
+    readonly Spares<Exchange> spares = new(65_536);
     readonly SpanExporters exporters;
 
     /// <param name="report">Told of defects.</param>

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Exchanges;
 
@@ -19,7 +19,7 @@ sealed class RequestIdSource
     {
         do
         {
-            RandomNumberGenerator.Fill(MemoryMarshal.AsBytes(state.AsSpan()));
+            Entropy.Fill(MemoryMarshal.AsBytes(state.AsSpan()));
         }
         while (!state.AsSpan().ContainsAnyExcept(0ul));
     }

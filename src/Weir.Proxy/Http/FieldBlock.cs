@@ -19,10 +19,10 @@ sealed class FieldBlock
     /// <summary>What is free behind the fields that are there.</summary>
     public Span<byte> Room => block.AsSpan(Length);
 
-    /// <summary>Holds a small block until <see cref="Release"/>.</summary>
+    /// <summary>Holds a block until <see cref="Release"/>.</summary>
     public void Begin(BufferPool buffers)
     {
-        block ??= buffers.RentSmall();
+        block ??= buffers.RentTiny();
         Length = 0;
         Fields.Clear();
     }
@@ -37,7 +37,8 @@ sealed class FieldBlock
             return false;
         }
 
-        var larger = needed <= BufferPool.BufferSize ? buffers.Rent() : buffers.RentUnusual(Math.Min(Math.Max(needed, block!.Length * 2), maximum));
+        var larger = needed <= BufferPool.SmallSize ? buffers.RentSmall() : needed <= BufferPool.BufferSize ? buffers.Rent()
+            : buffers.RentUnusual(Math.Min(Math.Max(needed, block!.Length * 2), maximum));
         Bytes.CopyTo(larger);
         buffers.Return(block!);
         block = larger;

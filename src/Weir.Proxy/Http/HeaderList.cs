@@ -34,7 +34,10 @@ public sealed class HeaderList
     /// <summary>As Envoy's default.</summary>
     public const int Maximum = 100;
 
-    Header[] items = new Header[16];
+    const int FirstItems = 16;
+
+    /// <summary>Made when the first is added: most lists of trailers never have one.</summary>
+    Header[] items = [];
 
     public int Count { get; private set; }
 
@@ -51,7 +54,7 @@ public sealed class HeaderList
                 return false;
             }
 
-            Array.Resize(ref items, Math.Min(items.Length * 2, Maximum));
+            Array.Resize(ref items, Math.Min(Math.Max(items.Length * 2, FirstItems), Maximum));
         }
 
         items[Count++] = new Header(name, value, known);

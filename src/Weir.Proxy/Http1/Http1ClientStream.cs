@@ -66,14 +66,14 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
 
     public override void OnReady()
     {
-        if (isIdle)
-        {
-            // The peer has closed it, or says what nobody asked for.
-            Close();
-        }
-        else
+        if (!isIdle)
         {
             Owner?.OnReady();
+        }
+        else if (socket.IsStale || socket.IsBroken)
+        {
+            // The peer has closed it, or says what nobody asked for. That it has read what it was sent last is no reason.
+            Close();
         }
     }
 

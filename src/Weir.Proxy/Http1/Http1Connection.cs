@@ -7,7 +7,7 @@ namespace Weir.Proxy.Http1;
 /// <summary>What serves the HTTP/1.1 connections of one loop.</summary>
 sealed class Http1Server(EventLoop loop, LinkedConnections connections, RequestHandler handler)
 {
-    readonly Spares<Http1ServerStream> spares = new(2048);
+    readonly Spares<Http1ServerStream> spares = new(65_536);
 
     public EventLoop Loop => loop;
 

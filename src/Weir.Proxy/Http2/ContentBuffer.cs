@@ -57,7 +57,7 @@ struct ContentBuffer(BufferPool buffers)
         {
             var needed = held + content.Length;
             var larger = needed <= BufferPool.SmallSize ? buffers.RentSmall() : needed <= BufferPool.BufferSize ? buffers.Rent()
-                : needed <= BufferPool.LargeSize ? buffers.RentLarge() : buffers.RentUnusual(needed * 2);
+                : (needed <= BufferPool.LargeSize ? buffers.TryRentLarge() : null) ?? buffers.RentUnusual(needed * 2);
             block.AsSpan(start, held).CopyTo(larger);
             if (block is not null)
             {

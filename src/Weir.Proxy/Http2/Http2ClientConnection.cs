@@ -21,6 +21,8 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 {
     const int MaximumStreamId = int.MaxValue - 2;
 
+    const int MaximumSpares = 2048;
+
     /// <summary>Heads of answers, as on HTTP/1.1 connections.</summary>
     const int MaximumHead = ServerLimits.DefaultHeadBytes;
 
@@ -30,7 +32,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
     readonly Http2Session session;
     readonly FrameReader frames;
     readonly HeadReader heads;
-    readonly Spares<Http2ClientStream> spares = new(128);
+    readonly Spares<Http2ClientStream> spares;
     readonly int idleMilliseconds;
     readonly int lastStream;
     int nextStream = 1;
@@ -49,6 +51,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         this.owner = owner;
         this.idleMilliseconds = idleMilliseconds;
         session = new Http2Session(loop, socket, this, this, options);
+        spares = new Spares<Http2ClientStream>(Math.Min(options.MaximumConcurrentStreams, MaximumSpares));
         frames = new FrameReader(session, socket, this);
         heads = new HeadReader(loop.Buffers, MaximumHead, HeaderList.Maximum, options.HpackTableBytes);
         socket.Handler = this;

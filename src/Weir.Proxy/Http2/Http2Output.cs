@@ -27,8 +27,10 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
 
     public int Pending => end - start;
 
-    /// <summary>For content.</summary>
-    public int Room => Math.Max(0, HighWater - Pending);
+    /// <summary>For content. Where many connections have much to write, each has to do with a medium block.</summary>
+    public int Room => Math.Max(0, Limit - Pending);
+
+    int Limit => loop.Buffers.HasLarge || block is { Length: > BufferPool.BufferSize } ? HighWater : BufferPool.BufferSize - FrameHeader.Size;
 
     /// <summary>A write failed, or the peer lets more pile up than it may.</summary>
     public bool IsBroken { get; private set; }
@@ -211,7 +213,7 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
         {
             var needed = pending + length;
             var larger = needed <= BufferPool.BufferSize ? loop.Buffers.Rent()
-                : needed <= BufferPool.LargeSize ? loop.Buffers.RentLarge() : loop.Buffers.RentUnusual(needed * 2);
+                : (needed <= BufferPool.LargeSize ? loop.Buffers.TryRentLarge() : null) ?? loop.Buffers.RentUnusual(needed * 2);
             block.AsSpan(start, pending).CopyTo(larger);
             loop.Buffers.Return(block!);
             block = larger;

@@ -6,7 +6,7 @@ namespace Weir.Proxy.Http2;
 /// <summary>What serves the HTTP/2 connections of one loop.</summary>
 sealed class Http2Server(EventLoop loop, LinkedConnections connections, RequestHandler handler)
 {
-    readonly Spares<Http2ServerStream> spares = new(2048);
+    readonly Spares<Http2ServerStream> spares = new(65_536);
 
     public EventLoop Loop => loop;
 

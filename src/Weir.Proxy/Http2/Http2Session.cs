@@ -15,9 +15,13 @@ sealed class Http2Session
     /// <summary>Of the streams that we have reset, frames may be on their way for as many as can be open at a time; up to this.</summary>
     const int MaximumRememberedResets = 1024;
 
+    /// <summary>For use by other streams, beyond what can be open at a time.</summary>
+    const int MaximumSpares = 2048;
+
     readonly TcpSocket socket;
     readonly LoopHandler owner;
     readonly IHttp2Role role;
+    readonly int maximumSpares;
     readonly Dictionary<int, StreamState> streams = [];
     readonly Stack<StreamState> spares = new();
     readonly HpackEncoder encoder;
@@ -36,6 +40,9 @@ sealed class Http2Session
         this.owner = owner;
         this.role = role;
         Options = options;
+
+        // There may be as many again that have ended and whose content is still on its way.
+        maximumSpares = (int)Math.Min(options.MaximumConcurrentStreams * 2L, MaximumSpares);
         Output = new Http2Output(loop, socket, options.MaximumOutboundControlFrames);
         Floods = new FloodGuard(loop, options);
         resets = new RecentStreams(Math.Clamp(options.MaximumConcurrentStreams, RememberedEnds, MaximumRememberedResets));
@@ -139,7 +146,7 @@ sealed class Http2Session
         }
 
         // One that waits to send is still linked; it is used again once it has been unlinked.
-        if (!state.IsBlocked && spares.Count < 128)
+        if (!state.IsBlocked && spares.Count < maximumSpares)
         {
             spares.Push(state);
         }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 
@@ -65,7 +64,7 @@ public static class Handover
     /// </summary>
     static void Listen(Socket listener, string path)
     {
-        var own = $"{path}.{RandomNumberGenerator.GetHexString(8, lowercase: true)}";
+        var own = $"{path}.{Entropy.NextSeed():x8}";
         listener.Bind(new UnixDomainSocketEndPoint(own));
         File.SetUnixFileMode(own, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         listener.Listen(4);

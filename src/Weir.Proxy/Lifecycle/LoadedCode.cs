@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -47,55 +46,38 @@ static unsafe partial class LoadedCode
         return found;
     }
 
-    /// <summary>Lets the kernel have the pages back of what nobody has written to; what is used again comes from the file.</summary>
-    /// <returns>Bytes that were resident.</returns>
-    public static long Drop()
+    /// <summary>Of those, the mappings without a page that differs from the file's, and how much of them is resident.</summary>
+    /// <exception cref="IOException">The kernel does not say.</exception>
+    public static List<CleanMapping> FindClean()
     {
-        long total = 0;
         var segments = ReadOnlySegments();
-        foreach (var (start, length, resident) in CleanMappings(File.ReadLines("/proc/self/smaps")))
+        var found = new List<CleanMapping>();
+        foreach (var mapping in MappingReader.ReadClean())
         {
-            if (segments.Exists(s => s.Start <= start && start + length <= s.Start + s.Length) && Advise(start, length, DontNeed) == 0)
+            foreach (var (start, length) in segments)
             {
-                total += resident;
-            }
-        }
-
-        return total;
-    }
-
-    /// <summary>Those of files, for reading, without a page that differs from the file's.</summary>
-    /// <param name="lines">As proc(5) describes <c>/proc/[pid]/smaps</c>.</param>
-    public static IEnumerable<(nint Start, nint Length, long Resident)> CleanMappings(IEnumerable<string> lines)
-    {
-        (nint Start, nint End, bool IsClean, long Resident) mapping = default;
-        foreach (var line in lines.Append("0-0 ---p"))
-        {
-            var fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-            if (!char.IsAsciiLetterUpper(line[0]))
-            {
-                if (mapping is { IsClean: true, Resident: > 0 })
+                if (start <= mapping.Start && mapping.Start + mapping.Length <= start + length)
                 {
-                    yield return (mapping.Start, mapping.End - mapping.Start, mapping.Resident);
+                    found.Add(mapping);
+                    break;
                 }
-
-                var dash = fields[0].IndexOf('-', StringComparison.Ordinal);
-                mapping = (Hexadecimal(fields[0][..dash]), Hexadecimal(fields[0][(dash + 1)..]), fields is [_, ['r', '-', _, 'p'], _, _, _, ['/', ..], ..], 0);
-            }
-            else if (fields[0] == "Rss:")
-            {
-                mapping.Resident = Kibibytes(fields) << 10;
-            }
-            else if (fields[0] is "Private_Dirty:" or "Shared_Dirty:" or "Anonymous:" or "Swap:")
-            {
-                mapping.IsClean &= Kibibytes(fields) == 0;
             }
         }
+
+        return found;
     }
 
-    static nint Hexadecimal(string text) => nint.Parse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture);
-
-    static long Kibibytes(string[] fields) => long.Parse(fields[1], CultureInfo.InvariantCulture);
+    /// <summary>
+    /// Lets the kernel have the pages back; what is used again comes from the file. Nothing else is done here: what ran after the first
+    /// call would be back at once, with the pages around it.
+    /// </summary>
+    public static void Drop(List<CleanMapping> mappings)
+    {
+        for (var i = 0; i < mappings.Count; i++)
+        {
+            _ = Advise(mappings[i].Start, mappings[i].Length, DontNeed);
+        }
+    }
 
     [UnmanagedCallersOnly]
     static int Collect(LoadedObject* loaded, nuint size, nint list)

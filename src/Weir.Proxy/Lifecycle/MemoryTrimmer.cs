@@ -10,6 +10,7 @@ namespace Weir.Proxy.Lifecycle;
 public sealed class MemoryTrimmer(TimeProvider time, ProxyLog log)
 {
     static readonly TimeSpan Quiet = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan AfterCollecting = TimeSpan.FromMilliseconds(100);
 
     /// <summary>A collection of everything stops the loops for a moment: it must be worth it.</summary>
     const long WorthCollecting = 4 * 1024 * 1024;
@@ -42,7 +43,11 @@ public sealed class MemoryTrimmer(TimeProvider time, ProxyLog log)
                     await Task.Delay(Quiet, time, cancel).ConfigureAwait(false);
                 }
                 while (await changed.WaitAsync(0, cancel).ConfigureAwait(false));
-                Trim();
+                Collect();
+
+                // What a collection leaves to be finished on other threads needs code as well.
+                await Task.Delay(AfterCollecting, time, cancel).ConfigureAwait(false);
+                DropCode();
             }
         }
         catch (OperationCanceledException)
@@ -51,19 +56,28 @@ public sealed class MemoryTrimmer(TimeProvider time, ProxyLog log)
         }
     }
 
-    void Trim()
+    void Collect()
     {
         if (GC.GetGCMemoryInfo().TotalCommittedBytes - collectedAt > WorthCollecting || collectedAt == 0)
         {
             GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             collectedAt = GC.GetGCMemoryInfo().TotalCommittedBytes;
         }
+    }
 
+    void DropCode()
+    {
         try
         {
-            log.Debug(string.Create(CultureInfo.InvariantCulture, $"gave back {LoadedCode.Drop() >> 10} KiB of pages"));
+            var mappings = LoadedCode.FindClean();
+            if (log.Level >= LogLevel.Debug)
+            {
+                log.Debug(string.Create(CultureInfo.InvariantCulture, $"gives back {mappings.Sum(m => m.Resident) >> 10} KiB of pages"));
+            }
+
+            LoadedCode.Drop(mappings);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             log.Debug($"pages are kept: {Failure.Describe(e)}");
         }

@@ -31,17 +31,19 @@ struct ReadBuffer(BufferPool buffers)
         return Receive(socket);
     }
 
-    /// <summary>Receives into a medium block; once that came full at once, into a large one: in bulk, system calls are what costs.</summary>
+    /// <summary>
+    /// Receives into a medium block; once that came full at once, into a large one where there is one: in bulk, system calls are what costs.
+    /// </summary>
     public int Fill(TcpSocket socket, bool isBulk)
     {
         if (start == end && block is not null)
         {
             var wasFull = end == block.Length;
             start = end = 0;
-            if (isBulk && wasFull && block.Length == BufferPool.BufferSize)
+            if (isBulk && wasFull && block.Length == BufferPool.BufferSize && buffers.TryRentLarge() is { } large)
             {
                 buffers.Return(block);
-                block = buffers.RentLarge();
+                block = large;
             }
             else if (block.Length == BufferPool.SmallSize)
             {

@@ -1,10 +1,12 @@
 namespace Weir.Proxy.Reactor;
 
-/// <summary>Things kept to be used again, up to a number. Of one loop.</summary>
+/// <summary>Things kept to be used again, up to a number; what keeps them grows with them. Of one loop.</summary>
 sealed class Spares<T>(int most)
     where T : class
 {
-    readonly Slot[] free = new Slot[most];
+    const int FirstSlots = 16;
+
+    Slot[] free = [];
     int count;
 
     /// <summary>The fewest that were free since the last trimming: so many nobody needed.</summary>
@@ -35,7 +37,12 @@ sealed class Spares<T>(int most)
     {
         if (count == free.Length)
         {
-            return false;
+            if (count >= most)
+            {
+                return false;
+            }
+
+            Array.Resize(ref free, Math.Min(Math.Max(FirstSlots, count * 2), most));
         }
 
         free[count++].Item = item;

@@ -17,9 +17,18 @@ public sealed class ProxyLog(TimeProvider time, TextWriter output)
     {
         if (level <= Level)
         {
-            output.WriteLine($"{time.GetUtcNow().UtcDateTime:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} {level.ToString().ToLowerInvariant()} {message}");
+            output.WriteLine($"{time.GetUtcNow().UtcDateTime:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} {NameOf(level)} {message}");
         }
     }
+
+    /// <summary>An enumeration's own names come by reflection, which a proxy that is idle would carry for them alone.</summary>
+    static string NameOf(LogLevel level) => level switch
+    {
+        LogLevel.Error => "error",
+        LogLevel.Warning => "warning",
+        LogLevel.Info => "info",
+        _ => "debug",
+    };
 
     public void Error(string message) => Write(LogLevel.Error, message);
 

@@ -7,6 +7,7 @@ using static Weir.Proxy.Tests.Http2.RawPeer;
 namespace Weir.Proxy.Tests.Http2;
 
 /// <summary>The published attacks: each ends with its connection, or is held within bounds, and other clients are served meanwhile.</summary>
+[Collection(MeasuresMemory.Name)]
 public class AttackTests
 {
     const FrameFlags None = FrameFlags.None;

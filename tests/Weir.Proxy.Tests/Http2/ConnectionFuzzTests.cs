@@ -9,6 +9,7 @@ namespace Weir.Proxy.Tests.Http2;
 /// Frames that nobody would send, from seeds: whatever they are, no defect of the proxy's shows (the harness fails on one), no loop
 /// hangs, memory stays where it was, and the next client is served.
 /// </summary>
+[Collection(MeasuresMemory.Name)]
 public class ConnectionFuzzTests
 {
     const int Connections = 400;

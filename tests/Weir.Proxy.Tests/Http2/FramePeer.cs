@@ -81,6 +81,16 @@ sealed class FramePeer(Stream stream)
 
     public Task AnswerPingAsync(Frame ping) => SendAsync(FrameType.Ping, FrameFlags.Ack, 0, ping.Payload);
 
+    /// <summary>Allows as much again as came with the frame.</summary>
+    public async Task CreditAsync(Frame data)
+    {
+        if (data.Payload.Length > 0)
+        {
+            await SendAsync(FrameType.WindowUpdate, FrameFlags.None, 0, Number(data.Payload.Length));
+            await SendAsync(FrameType.WindowUpdate, FrameFlags.None, data.Stream, Number(data.Payload.Length));
+        }
+    }
+
     static byte[] Number(int value)
     {
         var bytes = new byte[4];
