@@ -32,7 +32,8 @@ sealed class ProxyHarness : IAsyncDisposable
     readonly ProxyEngine engine;
     readonly ConfigStore store;
     readonly List<TcpListener> listeners = [];
-    readonly TextWriter log = TextWriter.Synchronized(new StringWriter());
+    readonly StringWriter log = new();
+    readonly TextWriter writer;
 
     // Some tests block a thread while they wait; on few cores the scripts of others would starve meanwhile.
     static ProxyHarness() => ThreadPool.SetMinThreads(32, 32);
@@ -40,8 +41,9 @@ sealed class ProxyHarness : IAsyncDisposable
     /// <param name="inherited">Sockets of a predecessor.</param>
     public ProxyHarness(EngineOptions? options = null, Dictionary<Reactor.SocketAddressV4, List<int>>? inherited = null, AdminOptions? admin = null)
     {
+        writer = TextWriter.Synchronized(log);
         Stats = new StatsRegistry(options?.Concurrency ?? 1);
-        engine = Engine = new ProxyEngine(options ?? new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, log));
+        engine = Engine = new ProxyEngine(options ?? new EngineOptions { Seed = 1 }, Stats, TimeProvider.System, new ProxyLog(TimeProvider.System, writer));
         AdminListeners.Add(engine, admin ?? new AdminOptions());
         store = new ConfigStore(engine, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
         engine.Start(inherited);
@@ -49,6 +51,18 @@ sealed class ProxyHarness : IAsyncDisposable
     }
 
     public ProxyEngine Engine { get; }
+
+    public string LogText
+    {
+        get
+        {
+            // What it locks itself while it writes.
+            lock (writer)
+            {
+                return log.ToString();
+            }
+        }
+    }
 
     public StatsRegistry Stats { get; }
 
@@ -350,6 +364,6 @@ sealed class ProxyHarness : IAsyncDisposable
     {
         listeners.ForEach(l => l.Stop());
         await engine.DrainAsync(TimeSpan.Zero, TimeProvider.System);
-        Assert.DoesNotContain("internal error", log.ToString()!, StringComparison.Ordinal);
+        Assert.DoesNotContain("internal error", LogText, StringComparison.Ordinal);
     }
 }

@@ -98,15 +98,11 @@ public class UpstreamProtocolTests
                 StreamWindowBytes = 65_536,
                 ConnectionWindowBytes = 65_537,
                 AllowsConnect = true,
-                MaximumOutboundFrames = 3,
                 MaximumOutboundControlFrames = 4,
                 MaximumEmptyFrames = 5,
-                MaximumPriorityFramesPerStream = 6,
                 MaximumWindowUpdatesPerDataFrame = 7,
-                ResetsStreamOnMalformed = true,
                 PingIntervalMilliseconds = 8000,
                 PingTimeoutMilliseconds = 9000,
-                PingAfterIdleMilliseconds = 10_000,
             },
             HttpProtocolTranslator.Http2("f", message, new Reading()));
         Assert.Same(Http2Options.Default, HttpProtocolTranslator.Http2("f", null, new Reading()));
@@ -120,7 +116,6 @@ public class UpstreamProtocolTests
         { new Http2ProtocolOptions { InitialStreamWindowSize = 65_534 }, "f.initial_stream_window_size: 65534 is not 65535 to 2147483647" },
         { new Http2ProtocolOptions { InitialConnectionWindowSize = uint.MaxValue }, "f.initial_connection_window_size: " },
         { new Http2ProtocolOptions { HpackTableSize = uint.MaxValue }, "f.hpack_table_size: " },
-        { new Http2ProtocolOptions { MaxOutboundFrames = 0 }, "f.max_outbound_frames: " },
         { new Http2ProtocolOptions { MaxOutboundControlFrames = 0 }, "f.max_outbound_control_frames: " },
         { new Http2ProtocolOptions { MaxInboundWindowUpdateFramesPerDataFrameSent = 0 }, "f.max_inbound_window_update_frames_per_data_frame_sent: " },
         { new Http2ProtocolOptions { ConnectionKeepalive = new() }, "f.connection_keepalive.timeout: it must be more than 0" },

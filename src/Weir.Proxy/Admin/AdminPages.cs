@@ -109,6 +109,7 @@ static class AdminPages
         [
             ("weir_proxy_downstream_connections", "gauge", "Connections open now.", engine.ActiveConnections),
             ("weir_proxy_downstream_connections_shed_total", "counter", "Connections turned away because there were too many.", engine.ShedConnections),
+            ("weir_proxy_http2_floods_total", "counter", "Connections of HTTP/2 ended because their clients flooded them or stalled within a frame.", engine.Http2Floods),
             ("weir_proxy_tls_handshakes_total", "counter", "TLS handshakes with clients that succeeded.", done),
             ("weir_proxy_tls_handshake_failures_total", "counter", "TLS handshakes with clients that failed.", failed),
             ("weir_proxy_access_log_dropped_total", "counter", "Lines of access logs that were not written fast enough.", engine.LogFiles.Dropped),

@@ -31,6 +31,12 @@ static class HttpProtocolTranslator
         var defaults = Http2Options.Default;
         var ping = options.ConnectionKeepalive;
         reading.NotCarriedOut($"{field}.connection_keepalive.interval_jitter", ping?.IntervalJitter is not null);
+        reading.NotCarriedOut($"{field}.connection_keepalive.connection_idle_interval", ping?.ConnectionIdleInterval is not null);
+
+        // What is to be written is bounded in bytes, PRIORITY counts with the other frames that move nothing, and a malformed message ends its stream alone.
+        reading.NotCarriedOut($"{field}.max_outbound_frames", options.MaxOutboundFrames is not null);
+        reading.NotCarriedOut($"{field}.max_inbound_priority_frames_per_stream", options.MaxInboundPriorityFramesPerStream is not null);
+        reading.NotCarriedOut($"{field}.override_stream_error_on_invalid_http_message: false", options.OverrideStreamErrorOnInvalidHttpMessage == false);
         return new Http2Options
         {
             HpackTableBytes = Limited($"{field}.hpack_table_size", options.HpackTableSize, defaults.HpackTableBytes, 0, 1024 * 1024),
@@ -38,20 +44,15 @@ static class HttpProtocolTranslator
             StreamWindowBytes = Window($"{field}.initial_stream_window_size", options.InitialStreamWindowSize, defaults.StreamWindowBytes),
             ConnectionWindowBytes = Window($"{field}.initial_connection_window_size", options.InitialConnectionWindowSize, defaults.ConnectionWindowBytes),
             AllowsConnect = options.AllowConnect,
-            MaximumOutboundFrames = Limited($"{field}.max_outbound_frames", options.MaxOutboundFrames, defaults.MaximumOutboundFrames, 1, int.MaxValue),
             MaximumOutboundControlFrames = Limited(
                 $"{field}.max_outbound_control_frames", options.MaxOutboundControlFrames, defaults.MaximumOutboundControlFrames, 1, int.MaxValue),
             MaximumEmptyFrames = Limited(
                 $"{field}.max_consecutive_inbound_frames_with_empty_payload", options.MaxConsecutiveInboundFramesWithEmptyPayload, defaults.MaximumEmptyFrames, 0, int.MaxValue),
-            MaximumPriorityFramesPerStream = Limited(
-                $"{field}.max_inbound_priority_frames_per_stream", options.MaxInboundPriorityFramesPerStream, defaults.MaximumPriorityFramesPerStream, 0, int.MaxValue),
             MaximumWindowUpdatesPerDataFrame = Limited(
                 $"{field}.max_inbound_window_update_frames_per_data_frame_sent", options.MaxInboundWindowUpdateFramesPerDataFrameSent,
                 defaults.MaximumWindowUpdatesPerDataFrame, 1, int.MaxValue),
-            ResetsStreamOnMalformed = options.OverrideStreamErrorOnInvalidHttpMessage ?? options.StreamErrorOnInvalidHttpMessaging,
             PingIntervalMilliseconds = Common.Milliseconds(ping?.Interval, 0),
             PingTimeoutMilliseconds = ping is null ? 0 : Timeout($"{field}.connection_keepalive.timeout", ping.Timeout),
-            PingAfterIdleMilliseconds = Common.Milliseconds(ping?.ConnectionIdleInterval, 0),
         };
     }
 

@@ -28,6 +28,7 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
         CheckFilters(owner, http);
         HttpProtocolTranslator.CheckCommon($"{owner}: common_http_protocol_options", http.CommonHttpProtocolOptions);
         NameIgnored(owner, http);
+        reading.NotCarriedOut($"{owner}: http2_protocol_options.connection_keepalive of a listener", http.Http2ProtocolOptions?.ConnectionKeepalive is not null);
         var common = http.CommonHttpProtocolOptions;
         var certificate = http.SetCurrentClientCertDetails;
         return new HttpOptions

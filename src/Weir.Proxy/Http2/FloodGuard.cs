@@ -9,7 +9,10 @@ namespace Weir.Proxy.Http2;
 /// </summary>
 sealed class FloodGuard(EventLoop loop, Http2Options options)
 {
-    /// <summary>Streams that may be reset at once, by either side, and how many more for each second that passes.</summary>
+    /// <summary>
+    /// Streams that may be reset at once, by either side, and how many more for each second that passes. Each stream that comes to its
+    /// end allows another: an honest client that many requests of many users share may cancel as many of them as it lets be answered.
+    /// </summary>
     const int MaximumResets = 400;
     const int ResetsPerSecond = 100;
 
@@ -36,6 +39,9 @@ sealed class FloodGuard(EventLoop loop, Http2Options options)
         streams++;
         idleFrames = Math.Min(MaximumIdleFrames, idleFrames + IdleFramesPerStream);
     }
+
+    /// <summary>A stream has come to its end.</summary>
+    public void CountEnd() => resets = Math.Min(MaximumResets, resets + 1);
 
     /// <summary>A stream was reset before its time. Like the others below: false when it is a flood.</summary>
     public bool TryReset()

@@ -12,6 +12,9 @@ abstract class Http2ClientOwner
     /// <summary>No more streams can be opened on it, though those there are go on.</summary>
     public abstract void OnUnavailable(Http2ClientConnection connection);
 
+    /// <summary>It is about to be closed because its endpoint floods it.</summary>
+    public abstract void OnFlood(Http2ClientConnection connection);
+
     /// <summary>It is about to be closed; its socket is still open.</summary>
     public abstract void OnClosing(Http2ClientConnection connection);
 }
@@ -259,6 +262,8 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
             owner.OnAvailable(this);
         }
     }
+
+    public void OnFlood() => owner.OnFlood(this);
 
     public void OnClosed() => Close();
 

@@ -21,24 +21,14 @@ sealed record Http2Options
     /// <summary>RFC 8441: WebSocket and others by extended CONNECT.</summary>
     public bool AllowsConnect { get; init; }
 
-    /// <summary>Frames that wait to be written; more is a flood, and ends the connection.</summary>
-    public int MaximumOutboundFrames { get; init; } = 10_000;
-
-    /// <summary>Of those, frames that the peer asks for: PING, SETTINGS, RST_STREAM.</summary>
+    /// <summary>Frames that wait to be written because the peer asked for them: PING, SETTINGS, RST_STREAM; more is a flood, and ends the connection.</summary>
     public int MaximumOutboundControlFrames { get; init; } = 1000;
 
     /// <summary>HEADERS, CONTINUATION and DATA without content or end, one after the other.</summary>
     public int MaximumEmptyFrames { get; init; } = 1;
-    public int MaximumPriorityFramesPerStream { get; init; } = 100;
     public int MaximumWindowUpdatesPerDataFrame { get; init; } = 10;
-
-    /// <summary>A malformed message ends its stream alone, not the connection.</summary>
-    public bool ResetsStreamOnMalformed { get; init; }
 
     /// <summary>Between PINGs that ask whether the peer is alive; 0 for none.</summary>
     public int PingIntervalMilliseconds { get; init; }
     public int PingTimeoutMilliseconds { get; init; }
-
-    /// <summary>An upstream connection that was idle for so long is asked before it is used again; 0 for not.</summary>
-    public int PingAfterIdleMilliseconds { get; init; }
 }

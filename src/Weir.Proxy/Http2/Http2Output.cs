@@ -35,6 +35,9 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
     /// <summary>A write failed, or the peer lets more pile up than it may.</summary>
     public bool IsBroken { get; private set; }
 
+    /// <summary>The latter.</summary>
+    public bool IsFlooded { get; private set; }
+
     /// <summary>Frames with content since the connection began.</summary>
     public long DataFrames { get; private set; }
 
@@ -180,7 +183,8 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
         {
             // A burst is no flood: only what the peer does not read counts.
             Flush();
-            IsBroken |= control.Count > maximumControlFrames;
+            IsFlooded |= control.Count > maximumControlFrames;
+            IsBroken |= IsFlooded;
         }
     }
 
@@ -203,7 +207,8 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
     void MakeRoom(int length)
     {
         var pending = Pending;
-        IsBroken |= pending > Maximum;
+        IsFlooded |= pending > Maximum;
+        IsBroken |= IsFlooded;
         lastData = lastData >= start ? lastData - start : -1;
         if (start > 0 && block!.Length - pending >= length && start >= block.Length / 2)
         {

@@ -258,6 +258,8 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         // A client that goes away opens no more streams; those that are open are answered.
     }
 
+    public void OnFlood() => server.OnFlood(Downstream.Peer);
+
     public void OnStreamClosed() => session.ScheduleFlush();
 
     /// <summary>The peer may still have to read why.</summary>

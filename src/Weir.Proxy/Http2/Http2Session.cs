@@ -232,6 +232,11 @@ sealed class Http2Session
         var flushed = Output.Flush();
         if (Output.IsBroken)
         {
+            if (Output.IsFlooded && !IsClosed)
+            {
+                role.OnFlood();
+            }
+
             Fail();
         }
         else if (flushed || mayUnblock)
@@ -317,6 +322,11 @@ sealed class Http2Session
     {
         if (!IsClosed)
         {
+            if (code == Http2ErrorCode.EnhanceYourCalm)
+            {
+                role.OnFlood();
+            }
+
             Output.GoAway(LastPeerStream, code);
             Output.Flush();
             Fail();

@@ -22,6 +22,9 @@ interface IHttp2Role
     /// <summary>A stream is over; another may be opened.</summary>
     void OnStreamClosed();
 
+    /// <summary>The peer asks for more than it may (<see cref="FloodGuard"/>), does not read what it asked for, or stalls within a frame: the connection is about to end for it.</summary>
+    void OnFlood();
+
     /// <summary>Nothing more can be sent or received; the streams have been told.</summary>
     void OnClosed();
 }

@@ -231,7 +231,12 @@ sealed class StreamState(Http2Session session)
         content.Release();
         Head.Release(session.Loop.Buffers);
         Trailers.Release(session.Loop.Buffers);
-        Http2ErrorCode? reset = !IsReset && !(IsReceiveEnded && IsSendEnded) ? code : null;
+        var isWhole = IsReceiveEnded && IsSendEnded;
+        Http2ErrorCode? reset = !IsReset && !isWhole ? code : null;
+        if (!IsReset && isWhole)
+        {
+            session.Floods.CountEnd();
+        }
 
         // Before it is let go: it may be another stream's by the time that returns.
         IsReset = true;

@@ -68,7 +68,7 @@ public sealed class ProxyEngine : IWorkerOwner
         Stats = stats;
         Log = log;
         StartedAt = time.GetUtcNow();
-        loops = [.. Enumerable.Range(0, options.Concurrency + 1).Select(i => new EventLoop(i, time) { OnFault = Report })];
+        loops = [.. Enumerable.Range(0, options.Concurrency + 1).Select(i => new EventLoop(i, time) { OnFault = Report, OnWarning = log.Warning })];
         workers = [.. loops[..options.Concurrency].Select(l => MakeWorker(l, Math.Max(1, options.MaximumConnections / options.Concurrency)))];
         administration = MakeWorker(loops[^1], MaximumOwnConnections);
         LogFiles = new LogFiles(options.Concurrency, log);
@@ -128,6 +128,8 @@ public sealed class ProxyEngine : IWorkerOwner
     internal int ActiveConnections => workers.Sum(w => w.Connections.Count);
 
     internal long DroppedSpans => workers.Sum(w => w.Exchanges.DroppedSpans);
+
+    internal long Http2Floods => workers.Sum(w => w.Http2Floods);
 
     internal long ShedConnections => workers.Sum(w => w.ShedConnections);
 

@@ -60,6 +60,8 @@ sealed class Worker
     /// <summary>Connections turned away because there were too many.</summary>
     public long ShedConnections { get; private set; }
 
+    public long Http2Floods => http2.Floods;
+
     public void CountHandshake(bool failed)
     {
         HandshakesDone += failed ? 0 : 1;

@@ -57,6 +57,9 @@ public sealed class EventLoop : IDisposable
     /// <summary>Told of a handler's defect: what it was doing has been ended, everything else goes on.</summary>
     internal Action<Exception> OnFault { get; set; } = _ => { };
 
+    /// <summary>Told of what its operator should know.</summary>
+    internal Action<string> OnWarning { get; set; } = _ => { };
+
     public void Start() => thread.Start();
 
     public void Stop()

@@ -228,6 +228,9 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
 
         public override void OnUnavailable(Http2ClientConnection connection) => pool.OnUnavailable(connection, cluster);
 
+        public override void OnFlood(Http2ClientConnection connection) =>
+            pool.host.Loop.OnWarning($"a connection of HTTP/2 to {pool.host.Address} of cluster {cluster.Name} is closed, because the endpoint floods it");
+
         public override void OnClosing(Http2ClientConnection connection) => pool.OnClosing(connection, cluster);
     }
 }

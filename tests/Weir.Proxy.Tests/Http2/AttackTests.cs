@@ -71,6 +71,24 @@ public class AttackTests
         Assert.Equal(Calm, await peer.OutcomeAsync(waitsForAnswer: false));
         await sending;
         await AssertServesAsync(proxy);
+        Assert.Equal(1, proxy.Engine.Http2Floods);
+        Assert.Contains("a connection of HTTP/2 from 127.0.0.1:", proxy.LogText, StringComparison.Ordinal);
+    }
+
+    /// <summary>As a proxy in front does whose many users give up, while others are served.</summary>
+    [Fact]
+    public async Task Who_lets_as_much_be_answered_as_it_cancels_floods_nobody()
+    {
+        await using var proxy = Serve();
+        await using var peer = await ConnectAsync(proxy);
+
+        for (var i = 0; i < 1500; i++)
+        {
+            await peer.SendAsync([.. Post((i * 4) + 1), .. Reset((i * 4) + 1), .. Get((i * 4) + 3)]);
+            Assert.Equal(":status: 200", peer.Fields(await peer.ReadUntilAsync(FrameType.Headers, (i * 4) + 3))[0]);
+        }
+
+        Assert.Equal(0, proxy.Engine.Http2Floods);
     }
 
     [Fact]
