@@ -92,13 +92,15 @@ TakeOver();
 var ads = new AdsClient(
     options.ControlPlane.Server, options.ControlPlane.Node ?? options.Identity.ToNode(), store, options.ControlPlane.Client, time,
     new Random(Entropy.NextSeed()), log.Warning);
+store.OnRecovered = ads.Recover;
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
 trimmer.Touch();
 var trimming = trimmer.RunAsync(stopping.Token);
 
 // None of these ends before it is told to. One that does leaves a proxy that looks well and is not.
-Task[] parts = kept is null ? [following, trimming] : [following, trimming, keeping];
+var retrying = BusyListeners.RunAsync(store, time, stopping.Token);
+Task[] parts = kept is null ? [following, trimming, retrying] : [following, trimming, retrying, keeping];
 var ended = await Task.WhenAny([stopped.Task, .. parts]);
 var hasFailed = ended != stopped.Task;
 if (hasFailed)

@@ -185,6 +185,52 @@ public class ConfigStoreTests
     }
 
     [Fact]
+    public async Task A_listener_whose_address_was_taken_serves_once_it_is_free()
+    {
+        await using var proxy = new ProxyHarness();
+        var recovered = new List<string>();
+        proxy.Store.OnRecovered = recovered.Add;
+        proxy.Clusters(("c", [proxy.Answering(Ok)]));
+        using (var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
+        {
+            taken.Bind(new IPEndPoint(IPAddress.Loopback, proxy.Port));
+            taken.Listen();
+            Assert.Contains("cannot listen", proxy.Routes(To("c")));
+            proxy.Store.RetryBusyListeners();
+            Assert.True(proxy.Store.HasBusyListeners);
+            Assert.Contains(proxy.Engine.Notes, n => n.IsRefused && n.Name == "test");
+        }
+
+        using var ending = new CancellationTokenSource();
+        var retrying = BusyListeners.RunAsync(proxy.Store, TimeProvider.System, ending.Token);
+        Assert.True(SpinWait.SpinUntil(() => !proxy.Store.HasBusyListeners, TimeSpan.FromSeconds(20)));
+
+        Assert.EndsWith("ok", await proxy.ExchangeAsync(Get, IsOk));
+        Assert.Empty(proxy.Engine.Notes);
+        Assert.Equal([XdsTypes.Listener], recovered);
+        Assert.Equal(["test"], proxy.Store.Versions(XdsTypes.Listener).Keys);
+        await ending.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => retrying);
+    }
+
+    [Fact]
+    public async Task A_listener_whose_address_was_taken_is_forgotten_when_it_is_removed()
+    {
+        await using var proxy = new ProxyHarness();
+        using var taken = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        taken.Bind(new IPEndPoint(IPAddress.Loopback, proxy.Port));
+        taken.Listen();
+        proxy.Clusters(("c", [1]));
+        Assert.NotNull(proxy.Routes(To("c")));
+
+        Assert.Empty(proxy.Store.Apply(XdsTypes.Listener, [], ["test"]));
+
+        Assert.False(proxy.Store.HasBusyListeners);
+        proxy.Store.RetryBusyListeners();
+        Assert.Empty(proxy.Store.Versions(XdsTypes.Listener));
+    }
+
+    [Fact]
     public async Task Routes_that_wait_for_endpoints_leave_those_before_them_in_force()
     {
         await using var proxy = new ProxyHarness();

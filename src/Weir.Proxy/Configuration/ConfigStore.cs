@@ -26,6 +26,8 @@ public sealed class ConfigStore : IConfigSink
     readonly ListenerSet listeners;
     readonly ResourceNotes notes;
     volatile bool isReady;
+    volatile bool hasBusyListeners;
+    readonly SemaphoreSlim becameBusy = new(0);
 
     public ConfigStore(ProxyEngine engine, NodeIdentity self)
     {
@@ -52,6 +54,15 @@ public sealed class ConfigStore : IConfigSink
 
     /// <summary>Called after every change, with the type that changed.</summary>
     public Action<string> OnApplied { get; set; } = _ => { };
+
+    /// <summary>Called when what had been refused of a type is in force by now, all of it.</summary>
+    public Action<string> OnRecovered { get; set; } = _ => { };
+
+    /// <summary>Some listener was refused because its address was taken. Asked by any thread.</summary>
+    public bool HasBusyListeners => hasBusyListeners;
+
+    /// <summary>Until there is such a listener.</summary>
+    public Task BusyListenerAsync(CancellationToken cancel) => becameBusy.WaitAsync(cancel);
 
     /// <summary>What serves at this moment, in the order in which it must be applied: neither what waits nor what was refused.</summary>
     public IReadOnlyList<(string Type, ReceivedResource Resource)> InForce
@@ -105,6 +116,36 @@ public sealed class ConfigStore : IConfigSink
         }
     }
 
+    /// <summary>Tries the listeners again whose address was taken.</summary>
+    public void RetryBusyListeners()
+    {
+        lock (gate)
+        {
+            var tried = listeners.TakeBusy();
+            var refused = Apply_NeedsLock(XdsTypes.Listener, tried, []);
+            if (refused.Count == tried.Count)
+            {
+                return;
+            }
+
+            OnApplied(XdsTypes.Listener);
+            if (!notes.HasRefused(XdsTypes.Listener))
+            {
+                OnRecovered(XdsTypes.Listener);
+            }
+        }
+    }
+
+    void SayWhetherReady()
+    {
+        isReady = received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener) && listeners.IsComplete;
+        hasBusyListeners = listeners.HasBusy;
+        if (hasBusyListeners && becameBusy.CurrentCount == 0)
+        {
+            becameBusy.Release();
+        }
+    }
+
     Dictionary<string, string> Apply_NeedsLock(string type, IReadOnlyList<ReceivedResource> changed, IReadOnlyList<string> removed)
     {
         if (!HeldResources.IsKnown(type))
@@ -130,7 +171,7 @@ public sealed class ConfigStore : IConfigSink
         _ = refusals.Try("putting in force", () => PutInForce(type, refused));
         _ = refusals.Try("reporting", () => notes.Update(type, changed, removed, refused));
         received.Add(type);
-        isReady = received.Contains(XdsTypes.Cluster) && received.Contains(XdsTypes.Listener) && listeners.IsComplete;
+        SayWhetherReady();
         return refused;
     }
 

@@ -11,6 +11,9 @@ sealed class ListenerSet(ProxyEngine engine, ListenerTranslator translator, Held
     readonly Dictionary<string, Built> newest = [];
     readonly Dictionary<string, Built> inForce = [];
 
+    /// <summary>Those that were refused because somebody else has their address: it may become free.</summary>
+    readonly Dictionary<string, ReceivedResource> busy = [];
+
     /// <param name="Configuration">Null while it waits for a secret.</param>
     sealed record Built(ListenerConfiguration? Configuration, ReceivedResource Resource, Reading Reading)
     {
@@ -32,8 +35,12 @@ sealed class ListenerSet(ProxyEngine engine, ListenerTranslator translator, Held
 
     public IReadOnlyList<string> Using(string secret) => [.. newest.Where(l => l.Value.Reading.Secrets.Contains(secret)).Select(l => l.Key)];
 
+    /// <summary>There are some whose address was taken when they came.</summary>
+    public bool HasBusy => busy.Count > 0;
+
     public void Apply(ReceivedResource resource)
     {
+        busy.Remove(resource.Name);
         Build(resource);
         held.Set(XdsTypes.Listener, resource);
     }
@@ -69,6 +76,15 @@ sealed class ListenerSet(ProxyEngine engine, ListenerTranslator translator, Held
     {
         held.Remove(XdsTypes.Listener, name);
         newest.Remove(name);
+        busy.Remove(name);
+    }
+
+    /// <summary>Takes those out whose address was taken, to be applied again.</summary>
+    public IReadOnlyList<ReceivedResource> TakeBusy()
+    {
+        IReadOnlyList<ReceivedResource> taken = [.. busy.Values];
+        busy.Clear();
+        return taken;
     }
 
     /// <summary>A listener that cannot be put in force is refused and left as it was; the others go ahead.</summary>
@@ -98,6 +114,11 @@ sealed class ListenerSet(ProxyEngine engine, ListenerTranslator translator, Held
             }
 
             refused[error.Listener] = error.Message;
+            if (error.MayPass)
+            {
+                busy[error.Listener] = newest[error.Listener].Resource;
+            }
+
             GoBack(error.Listener);
         }
     }

@@ -38,6 +38,8 @@ sealed class ResourceNotes(ProxyEngine engine, Refusals refusals, Func<string, s
         }
     }
 
+    public bool HasRefused(string type) => notes.Any(n => n.Key.Type == type && n.Value.IsRefused);
+
     bool Remark(string type, ReceivedResource resource)
     {
         var parts = new List<string>(remarks(type, resource.Name).Distinct());

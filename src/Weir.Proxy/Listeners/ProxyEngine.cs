@@ -35,7 +35,8 @@ public sealed record EngineOptions
 }
 
 /// <summary>A listener that could not be put in force.</summary>
-sealed record PublishError(string Listener, string Message);
+/// <param name="MayPass">Somebody else has its address, and may give it up.</param>
+sealed record PublishError(string Listener, string Message, bool MayPass = false);
 
 /// <summary>What is to be said of a resource: why it was refused, or what of it is not carried out.</summary>
 sealed record ResourceNote(string Type, string Name, bool IsRefused, string Text);
@@ -305,7 +306,7 @@ public sealed class ProxyEngine : IWorkerOwner
                     // What was opened here is closed. What a predecessor left stays open: clients may be waiting in its queue.
                     opened.ForEach(o => _ = Native.Close(o));
                     claimed.ToList().ForEach(c => inherited[c.Key] = c.Value);
-                    return new PublishError(listener, $"listener {listener}: cannot listen on {address}: {Failure.OfErrno(taken is null ? -fd : Native.Errno)}");
+                    return new PublishError(listener, $"listener {listener}: cannot listen on {address}: {Failure.OfErrno(taken is null ? -fd : Native.Errno)}", taken is null && fd == -Native.EaddrInUse);
                 }
 
                 descriptors.Add(fd);

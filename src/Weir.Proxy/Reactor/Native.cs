@@ -34,6 +34,7 @@ static unsafe partial class Native
     public const int EpollDelete = 2;
     public const int EpollCloseOnExec = 0x80000;
 
+    public const int EaddrInUse = 98;
     public const int Eintr = 4;
     public const int Eagain = 11;
     public const int Enfile = 23;

@@ -24,7 +24,23 @@ public sealed class AdsClient(
     bool isIncremental = options.Variant != AdsVariant.StateOfTheWorld;
     TimeSpan backoff = options.FirstBackoff;
 
+    volatile OpenStream? open;
+
+    sealed record OpenStream(Http2Call Call, IAdsConversation Conversation);
+
     public AdsStatus Status { get; } = new();
+
+    /// <summary>
+    /// What was refused of this type is in force by now, all of it. The control plane is told on the stream that is open; on the next
+    /// one it is among what the proxy says that it has.
+    /// </summary>
+    public void Recover(string type)
+    {
+        if (open is { } stream && stream.Conversation.Recover(type))
+        {
+            stream.Call.Wake();
+        }
+    }
 
     /// <summary>Runs until it is cancelled, and ends in no other way.</summary>
     public async Task RunAsync(CancellationToken cancel)
@@ -70,7 +86,15 @@ public sealed class AdsClient(
         await using var call = new Http2Call(transport, conversation, keepAlive, time);
         conversation.Begin();
         var request = new CallRequest(server.Tls is not null, server.Authority, conversation.Method, node.UserAgentName, server.Metadata);
-        return await call.RunAsync(request, cancel).ConfigureAwait(false);
+        open = new OpenStream(call, conversation);
+        try
+        {
+            return await call.RunAsync(request, cancel).ConfigureAwait(false);
+        }
+        finally
+        {
+            open = null;
+        }
     }
 
     void OnResponse()

@@ -25,6 +25,9 @@ sealed class DeltaConversation(AdsContext context) : IAdsConversation
         public IReadOnlySet<string> Wanted { get; set; } = new HashSet<string>();
         public IReadOnlyDictionary<string, string> Versions { get; set; } = new Dictionary<string, string>();
         public bool IsChanged { get; set; }
+
+        /// <summary>Of the latest response, when it was refused.</summary>
+        public string? RefusedNonce { get; set; }
     }
 
     public string Method => GrpcFraming.DeltaMethod;
@@ -70,10 +73,32 @@ sealed class DeltaConversation(AdsContext context) : IAdsConversation
 
         lock (gate)
         {
-            answers.Enqueue(answers.Count < MaximumAnswers ? answer : throw new IOException("the control plane sends responses and reads no answers"));
+            Answer_NeedsLock(answer);
+            if (subscriptions.TryGetValue(response.TypeUrl, out var subscription))
+            {
+                subscription.RefusedNonce = answer.ErrorDetail is null ? null : response.Nonce;
+            }
         }
 
         Want();
+    }
+
+    void Answer_NeedsLock(DeltaDiscoveryRequest answer) =>
+        answers.Enqueue(answers.Count < MaximumAnswers ? answer : throw new IOException("the control plane sends responses and reads no answers"));
+
+    public bool Recover(string type)
+    {
+        lock (gate)
+        {
+            if (subscriptions.GetValueOrDefault(type) is not { RefusedNonce: { } nonce } subscription)
+            {
+                return false;
+            }
+
+            subscription.RefusedNonce = null;
+            Answer_NeedsLock(new DeltaDiscoveryRequest { TypeUrl = type, ResponseNonce = nonce });
+            return true;
+        }
     }
 
     /// <summary>Notes what clusters and listeners now refer to.</summary>

@@ -10,6 +10,10 @@ interface IAdsConversation : ICallHandler
 
     /// <summary>Called once before the call begins, on the task that reads.</summary>
     void Begin();
+
+    /// <summary>What was refused of this type's latest response is in force by now, all of it: that response is acknowledged after all.</summary>
+    /// <returns>Whether there is something to say.</returns>
+    bool Recover(string type);
 }
 
 /// <summary>What both variants need, and who is told of what happens.</summary>

@@ -19,6 +19,9 @@ sealed class StateOfTheWorldConversation(AdsContext context, Dictionary<string, 
         public required string Version { get; set; }
         public string Nonce { get; set; } = "";
         public Google.Rpc.Status? Error { get; set; }
+
+        /// <summary>Of the latest response, when it was refused.</summary>
+        public string? RefusedVersion { get; set; }
         public IReadOnlySet<string> Wanted { get; set; } = new HashSet<string>();
         public bool IsOpen { get; set; }
         public bool IsDue { get; set; }
@@ -61,10 +64,26 @@ sealed class StateOfTheWorldConversation(AdsContext context, Dictionary<string, 
                 accepted[response.TypeUrl] = subscription.Version = response.VersionInfo;
             }
 
+            subscription.RefusedVersion = error is null ? null : response.VersionInfo;
             (subscription.Nonce, subscription.Error, subscription.IsDue) = (response.Nonce, error, true);
         }
 
         Want();
+    }
+
+    public bool Recover(string type)
+    {
+        lock (gate)
+        {
+            if (subscriptions.GetValueOrDefault(type) is not { RefusedVersion: { } version } subscription)
+            {
+                return false;
+            }
+
+            accepted[type] = subscription.Version = version;
+            (subscription.RefusedVersion, subscription.Error, subscription.IsDue) = (null, null, true);
+            return true;
+        }
     }
 
     /// <summary>A response says all clusters or listeners there are; of the other types, what it does not say is as it was.</summary>

@@ -42,6 +42,9 @@ public sealed class Http2Call : IAsyncDisposable
         keepAlive = new KeepAlive(options, time, writer.Ping);
     }
 
+    /// <summary>The handler has a message to send that no message of the peer has brought about. Any thread may call it.</summary>
+    public void Wake() => writer.Wake();
+
     /// <summary>Carries the call until the server ends it.</summary>
     /// <exception cref="IOException">The connection broke, or the peer is dead.</exception>
     /// <exception cref="InvalidDataException">The server does not keep to HTTP/2 or gRPC.</exception>

@@ -105,6 +105,24 @@ public sealed class AdsClientTests
 
     [Theory]
     [MemberData(nameof(Variants))]
+    public async Task What_was_refused_and_is_in_force_later_is_acknowledged_then(AdsVariant variant)
+    {
+        source.Set(Listener("l"));
+        await using var server = await TestServer.StartAsync(source);
+        await using var run = new ClientRun(server.InTheClear, With(variant), new FakeSink { Check = r => r.Name == "l" ? "its port is taken" : null });
+        run.Client.Recover(XdsTypes.Listener);
+        await source.RejectedAsync(1);
+        Assert.Equal(0, source.AcknowledgedRevision);
+
+        run.Client.Recover(XdsTypes.Cluster);
+        run.Client.Recover(XdsTypes.Listener);
+
+        await source.AcknowledgedAsync(1);
+        Assert.Equal((1, 1), (source.Rejected.Count, run.Client.Status.Streams));
+    }
+
+    [Theory]
+    [MemberData(nameof(Variants))]
     public async Task A_resource_on_which_the_consumer_fails_is_refused_alone(AdsVariant variant)
     {
         source.Set(Cluster("a"), Cluster("poison"), Cluster("z"), Listener("l"));

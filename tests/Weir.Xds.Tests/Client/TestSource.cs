@@ -67,6 +67,17 @@ sealed class TestSource : Eventually, ISnapshotSource, ISnapshotSubscription
         }
     }
 
+    public long AcknowledgedRevision
+    {
+        get
+        {
+            lock (Gate)
+            {
+                return acknowledged;
+            }
+        }
+    }
+
     public void Acknowledge(long revision) => Change(() => acknowledged = Math.Max(acknowledged, revision));
 
     public void Reject(string type, string reason) => Change(() => Rejected.Add(reason));
