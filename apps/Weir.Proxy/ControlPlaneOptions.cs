@@ -1,5 +1,6 @@
 using System.Globalization;
 using Envoy.Config.Core.V3;
+using Weir.Proxy.Telemetry;
 using Weir.Xds.Bootstrap;
 using Weir.Xds.Client;
 using Weir.Xds.Http2;
@@ -45,6 +46,7 @@ sealed record ControlPlaneOptions(XdsServer Server, AdsClientOptions Client, Nod
             "auto" => AdsVariant.Automatic,
             _ => throw new FormatException("--xds-variant must be incremental, sotw or auto"),
         },
+        Describe = Failure.Describe,
         KeepAlive = new KeepAliveOptions(
             Seconds(value, "--xds-ping-interval", "WEIR_XDS_PING_INTERVAL", otherwise.KeepAlive.Interval),
             Seconds(value, "--xds-ping-timeout", "WEIR_XDS_PING_TIMEOUT", otherwise.KeepAlive.Timeout)),

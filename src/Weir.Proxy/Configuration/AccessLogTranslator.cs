@@ -39,7 +39,7 @@ static class AccessLogTranslator
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ConfigException($"{field}: {(e is IOException ? e.Message : "it may not be opened")}");
+            throw new ConfigException($"{field}: {Failure.Describe(e)}");
         }
     })];
 

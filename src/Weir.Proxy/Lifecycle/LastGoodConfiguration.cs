@@ -165,5 +165,5 @@ public sealed class LastGoodConfiguration(string path, ConfigStore store, ProxyL
         log.Warning($"the configuration kept in {path} is not put in force, and {where}: {reason}");
     }
 
-    static string Reason(Exception e) => e is UnauthorizedAccessException ? "its rights do not allow it" : $"{e.GetType().Name}: {e.Message}";
+    static string Reason(Exception e) => Failure.Describe(e);
 }

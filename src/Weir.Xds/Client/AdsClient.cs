@@ -18,7 +18,7 @@ public sealed class AdsClient(
     /// <summary>However often a server finds that pings come too often, they never come less often than this.</summary>
     static readonly TimeSpan LongestPingInterval = TimeSpan.FromMinutes(10);
 
-    readonly XdsConnector connector = new(server, time);
+    readonly XdsConnector connector = new(server, time, options.Describe);
     readonly Dictionary<string, string> acceptedVersions = [];
     KeepAliveOptions keepAlive = options.KeepAlive;
     bool isIncremental = options.Variant != AdsVariant.StateOfTheWorld;
@@ -124,7 +124,7 @@ public sealed class AdsClient(
         }
         else if (e is IOException or SocketException or InvalidDataException or InvalidProtocolBufferException or OperationCanceledException)
         {
-            log($"control plane: {(e is IOException { InnerException: SocketException socket } && !e.Message.Contains(socket.Message, StringComparison.Ordinal) ? socket : e).Message}");
+            log($"control plane: {options.Describe(e)}");
         }
         else
         {

@@ -24,5 +24,8 @@ public sealed record AdsClientOptions
     /// <summary>Before the first attempt after a stream that worked; doubled after each that did not.</summary>
     public TimeSpan FirstBackoff { get; init; } = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>Says in words what went wrong; a program that carries none of the runtime's texts has its own.</summary>
+    public Func<Exception, string> Describe { get; init; } = static e => e.Message;
+
     public TimeSpan MaximumBackoff { get; init; } = TimeSpan.FromSeconds(2);
 }

@@ -7,7 +7,7 @@ namespace Weir.Xds.Transport;
 /// Makes the connections to a control plane. Used by one task. That it is away is nothing unusual, so it is a result and not an exception:
 /// where thousands of proxies try every two seconds, each must not grow by what throwing needs.
 /// </summary>
-public sealed class XdsConnector(XdsServer server, TimeProvider time)
+public sealed class XdsConnector(XdsServer server, TimeProvider time, Func<Exception, string> describe)
 {
     int next;
 
@@ -37,7 +37,7 @@ public sealed class XdsConnector(XdsServer server, TimeProvider time)
         var (socket, error) = await OpenAsync(address, cancel).ConfigureAwait(false);
         if (socket is null)
         {
-            return (null, $"{address}: {new SocketException((int)error).Message}");
+            return (null, $"{address}: {describe(new SocketException((int)error))}");
         }
 
         var stream = new NetworkStream(socket, ownsSocket: true);
@@ -53,7 +53,7 @@ public sealed class XdsConnector(XdsServer server, TimeProvider time)
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
             await stream.DisposeAsync().ConfigureAwait(false);
-            return (null, $"{address}: {e.Message}");
+            return (null, $"{address}: {describe(e)}");
         }
         catch
         {
