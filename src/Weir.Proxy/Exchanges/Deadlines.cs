@@ -1,4 +1,5 @@
 using Weir.Proxy.Http;
+using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Exchanges;
 
@@ -8,6 +9,9 @@ namespace Weir.Proxy.Exchanges;
 /// </summary>
 sealed class Deadlines
 {
+    /// <summary>How long a client that has closed its side may take to read an answer.</summary>
+    const int HalfClosedMilliseconds = 30_000;
+
     long total;
     long request;
     long gone;
@@ -34,7 +38,7 @@ sealed class Deadlines
     public void RequestDone() => request = long.MaxValue;
 
     /// <summary>The client has closed its side: it may have gone altogether, which looks the same until something is sent.</summary>
-    public void ClientHalfClosed(long due) => gone = Math.Min(gone, due);
+    public void ClientHalfClosed(long now) => gone = Math.Min(gone, now + HalfClosedMilliseconds);
 
     public void ResponseBegun() => gone = long.MaxValue;
 
@@ -48,8 +52,16 @@ sealed class Deadlines
         idle = idleMilliseconds;
     }
 
-    /// <summary>When to ask <see cref="Due"/> next; <see cref="long.MaxValue"/> for never.</summary>
-    public long Next => Math.Min(Math.Min(total, request), Math.Min(gone, idle > 0 ? lastMoved + idle : long.MaxValue));
+    /// <summary>Sees to it that <see cref="Due"/> is asked in time.</summary>
+    public void SetTimer(EventLoop loop, LoopHandler owner)
+    {
+        if (Next is < long.MaxValue and var due && due < owner.Deadline)
+        {
+            loop.Timers.Set(owner, due);
+        }
+    }
+
+    long Next => Math.Min(Math.Min(total, request), Math.Min(gone, idle > 0 ? lastMoved + idle : long.MaxValue));
 
     public Cause Due(long now) =>
         now >= total ? totalCause

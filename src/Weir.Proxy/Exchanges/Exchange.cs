@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Weir.Proxy.Filters;
 using Weir.Proxy.Http;
 using Weir.Proxy.Reactor;
@@ -7,8 +6,9 @@ using Weir.Proxy.Telemetry;
 namespace Weir.Proxy.Exchanges;
 
 /// <summary>
-/// One request and its answer. Transitions only: what is written and read is the streams' matter, reaching an upstream that of
-/// <see cref="UpstreamRequest"/>, when something is late the deadlines', what is kept of it the record's. Reused.
+/// One request and its answer. Transitions only: what is to become of the request is the <see cref="Decision"/>'s matter, reaching an
+/// upstream that of <see cref="UpstreamRequest"/>, what the client is sent the <see cref="Answer"/>'s, when something is late the
+/// deadlines', what is kept of it the record's. Reused.
 /// <code>
 /// Idle ─▶ Filtering ─▶ Attempting ─▶ Relaying ─▶ Finishing ─▶ Idle
 ///             │             │            │ (reset)      ▲
@@ -17,30 +17,17 @@ namespace Weir.Proxy.Exchanges;
 /// </summary>
 sealed class Exchange : LoopHandler
 {
-    const int MaximumInterim = 1000;
-
-    /// <summary>
-    /// How long a client may take to read an answer after it has closed its own side: it may have gone altogether, which looks the
-    /// same until something is sent.
-    /// </summary>
-    const int HalfClosedMilliseconds = 30_000;
-
     readonly ExchangeServices services;
     readonly EventLoop loop;
     readonly ExchangeRecord record;
     readonly Deadlines deadlines = new();
     readonly UpstreamRequest upstream;
     readonly FilterRun filters;
+    readonly Decision decision;
+    readonly Answer answer;
     ServerStream server = null!;
     HttpOptions options = null!;
-    RouteChoice choice;
-    BodyPipe down;
-    ReplySender reply;
-    byte[]? cookie;
-    long responseTurn;
     Phase phase;
-    int interims;
-    bool isTunnel;
 
     enum Phase : byte
     {
@@ -63,78 +50,51 @@ sealed class Exchange : LoopHandler
         record = new ExchangeRecord(services);
         upstream = new UpstreamRequest(services, this, record, deadlines);
         filters = new FilterRun(this, record, upstream);
+        decision = new Decision(services, filters, record);
+        answer = new Answer(loop, this, upstream, filters, record, deadlines);
     }
 
     public void Begin(ServerStream stream, Cause refusal, byte[]? text)
     {
         (server, options) = (stream, (HttpOptions)stream.Limits);
         server.Owner = this;
-        choice = default;
-        down = default;
-        reply = default;
-        isTunnel = false;
-        interims = 0;
-        responseTurn = -1;
         record.Begin(stream, options);
-        filters.Begin(stream, options.Filters);
+        answer.Begin(stream, options);
         deadlines.Begin(loop.Now, 0, 0, options.StreamIdleMilliseconds);
         phase = Phase.Filtering;
-        if (refusal != Cause.None)
-        {
-            Reply(LocalReply.Of(refusal, text));
-        }
-        else if (services.IsOverloaded() && !options.IsOwn)
-        {
-            Reply(LocalReply.Of(Cause.Overload));
-        }
-        else
-        {
-            OnFilter(FilterVerdict.Continue);
-        }
+        OnDecision(decision.Begin(stream, options, refusal, text));
     }
 
-    /// <summary>A filter has decided; from the loop, where it had to wait.</summary>
+    /// <summary>A filter that had to wait has decided; from the loop.</summary>
     public void OnFilter(FilterVerdict verdict)
     {
-        if (phase != Phase.Filtering)
+        if (phase == Phase.Filtering)
         {
-            return;
+            OnDecision(decision.OnFilter(verdict));
         }
+    }
 
-        switch (verdict == FilterVerdict.Continue ? filters.Run() : verdict)
+    void OnDecision(DecisionStatus status)
+    {
+        switch (status)
         {
-            case FilterVerdict.Reply:
-                Reply(filters.Reply);
+            case DecisionStatus.Reply:
+                Reply(decision.Reply);
                 break;
-            case FilterVerdict.Wait:
-                SetTimer();
+            case DecisionStatus.Forward:
+                Forward();
                 break;
             default:
-                Route();
+                deadlines.SetTimer(loop, this);
                 break;
         }
     }
 
-    void Route()
+    void Forward()
     {
-        choice = RouteChoice.Make(server, options, services.RequestIds, ref cookie, out var answer);
-        record.Facts.Route = choice.Route?.Name ?? "";
-        if (answer is { } own)
-        {
-            Reply(own);
-            return;
-        }
-
-        record.Facts.Cluster = choice.Cluster!.NameBytes;
-        record.BeginTrace();
-        var timeout = choice.Route!.TimeoutMilliseconds;
-        if (GrpcStatuses.Timeout(server.Request, server.RequestBytes) is > 0 and var asked)
-        {
-            timeout = (int)Math.Min(timeout > 0 ? timeout : int.MaxValue, asked);
-        }
-
-        var idle = choice.Route.IdleMilliseconds ?? options.StreamIdleMilliseconds;
-        deadlines.Begin(loop.Now, timeout, server.Request.Body == BodyKind.None ? 0 : options.RequestMilliseconds, idle);
+        ref readonly var choice = ref decision.Choice;
+        var idle = choice.Route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
+        deadlines.Begin(loop.Now, choice.TimeoutOf(server), server.Request.Body == BodyKind.None ? 0 : options.RequestMilliseconds, idle);
         phase = Phase.Attempting;
         upstream.Begin(server, choice, idle);
         OnReady();
@@ -146,11 +106,11 @@ sealed class Exchange : LoopHandler
         // Each step returns whether the next can be taken at once.
         while (phase switch
         {
-            Phase.Filtering => Watch(),
-            Phase.Attempting => Watch() || StepAttempting(),
-            Phase.Relaying => StepRelaying(),
-            Phase.Replying => StepReplying(),
-            Phase.Finishing => StepFinishing(),
+            Phase.Filtering => IsAbandoned(),
+            Phase.Attempting => IsAbandoned() || StepAttempting(),
+            Phase.Relaying => StepAnswering(answer.Relay(), Phase.Finishing),
+            Phase.Replying => StepAnswering(answer.SendReply(), Phase.Finishing),
+            Phase.Finishing => StepAnswering(answer.Flush(), Phase.Idle),
             _ => false,
         })
         {
@@ -158,15 +118,7 @@ sealed class Exchange : LoopHandler
 
         if (phase != Phase.Idle)
         {
-            SetTimer();
-        }
-    }
-
-    void SetTimer()
-    {
-        if (deadlines.Next is < long.MaxValue and var due && due < Deadline)
-        {
-            loop.Timers.Set(this, due);
+            deadlines.SetTimer(loop, this);
         }
     }
 
@@ -180,23 +132,17 @@ sealed class Exchange : LoopHandler
         }
         else if (phase != Phase.Idle)
         {
-            SetTimer();
+            deadlines.SetTimer(loop, this);
         }
     }
 
-    /// <summary>Whether the client is still there.</summary>
-    /// <returns>True when that ended the exchange.</returns>
-    bool Watch()
+    /// <returns>True when the client has gone, which ends the exchange.</returns>
+    bool IsAbandoned()
     {
         if (server.IsGone)
         {
             Abort(Cause.ClientGone);
             return true;
-        }
-
-        if (server.IsHalfClosed && phase == Phase.Attempting && server.IsRequestDone)
-        {
-            deadlines.ClientHalfClosed(loop.Now + HalfClosedMilliseconds);
         }
 
         return false;
@@ -206,15 +152,14 @@ sealed class Exchange : LoopHandler
     {
         switch (upstream.Advance())
         {
-            case UpstreamStatus.Interim when ++interims <= MaximumInterim:
-                PassInterim();
+            case UpstreamStatus.Interim when answer.PassInterim(decision.Choice):
                 return true;
-            case UpstreamStatus.Interim:
-                Abort(Cause.UpstreamProtocol);
+            case UpstreamStatus.Final when answer.PassHead(decision.Choice, decision.Cookie):
+                phase = Phase.Relaying;
+                return true;
+            case UpstreamStatus.Interim or UpstreamStatus.Final:
+                Abort(answer.Failure);
                 return false;
-            case UpstreamStatus.Final:
-                BeginRelaying();
-                return phase == Phase.Relaying;
             case UpstreamStatus.Failed:
                 Abort(upstream.Failure);
                 return false;
@@ -223,164 +168,38 @@ sealed class Exchange : LoopHandler
         }
     }
 
-    void PassInterim()
-    {
-        deadlines.Touch(loop.Now);
-
-        // A client that asked for 100 has had it from us.
-        if (upstream.Response.Status != 100 || !server.Request.ExpectsContinue)
-        {
-            new ResponseHeadWriter(upstream.Response, upstream.Stream!.HeadBytes, choice).WriteInterim(server);
-            server.Flush();
-        }
-    }
-
-    void BeginRelaying()
-    {
-        var (stream, response) = (upstream.Stream!, upstream.Response);
-        record.Facts.ResponseStartTicks = Stopwatch.GetTimestamp();
-        record.Facts.Details = "via_upstream";
-        responseTurn = loop.Turn;
-        deadlines.Touch(loop.Now);
-        deadlines.ResponseBegun();
-        record.OnResponse(response, stream);
-        filters.OnResponse();
-        upstream.ObserveLatency();
-        isTunnel = response.Status == 101 || (server.Request.IsConnect && response.Status is >= 200 and < 300);
-
-        // An error before the whole request has come most often means that the rest is not wanted.
-        var isLast = !server.IsRequestDone && response.Status >= 400;
-        if (!new ResponseHeadWriter(response, stream.HeadBytes, choice).Write(server, choice.GivesCookie ? cookie : null, isLast))
-        {
-            Abort(Cause.UpstreamHeadTooLarge);
-            return;
-        }
-
-        if (isTunnel)
-        {
-            upstream.BecomeTunnel();
-            deadlines.BecomeTunnel(options.ConnectionIdleMilliseconds);
-        }
-
-        phase = Phase.Relaying;
-    }
-
-    bool StepRelaying()
-    {
-        if (server.IsGone && !isTunnel)
-        {
-            Abort(Cause.ClientGone);
-        }
-        else if (!upstream.PumpContent())
-        {
-            Abort(upstream.Failure);
-        }
-        else if (down.IsDone || PumpDown())
-        {
-            if (upstream.IsSent || !isTunnel)
-            {
-                phase = Phase.Finishing;
-                return true;
-            }
-
-            server.Flush();
-        }
-
-        return false;
-    }
-
-    /// <returns>Whether the answer has been passed on whole.</returns>
-    bool PumpDown()
-    {
-        var stream = upstream.Stream!;
-        var before = down.Bytes;
-        var status = down.Run(stream, server);
-        if (down.Bytes != before)
-        {
-            deadlines.Touch(loop.Now);
-            record.Facts.BytesSent = down.Bytes;
-        }
-
-        switch (status)
-        {
-            case PipeStatus.End:
-                down.IsDone = true;
-                record.OnTrailers(stream.Trailers);
-                server.End(stream.Trailers);
-                return true;
-            case PipeStatus.Yield:
-                loop.Defer(this);
-                return false;
-            case PipeStatus.SourceFailed:
-                Abort(stream.Failure);
-                return false;
-            case PipeStatus.SinkFailed:
-                Abort(Cause.ClientGone);
-                return false;
-            default:
-                return false;
-        }
-    }
-
-    void Reply(in LocalReply answer)
+    void Reply(in LocalReply reply)
     {
         upstream.Release();
-        record.Facts.Details = answer.Details;
-        if (answer.Status == 0)
+        record.Facts.Details = reply.Details;
+        if (reply.Status == 0)
         {
-            End(0, answer.Flag)?.Close();
+            End(0, reply.Flag)?.Close();
             return;
         }
 
-        deadlines.Begin(loop.Now, 0, 0, options.StreamIdleMilliseconds);
-        record.Facts.GrpcStatus = answer.GrpcStatusTo(server);
-        reply.Begin(server, answer, record.Facts.GrpcStatus);
-        record.Facts.BytesSent = reply.Length;
-        record.Facts.ResponseStartTicks = Stopwatch.GetTimestamp();
+        answer.BeginReply(reply);
         phase = Phase.Replying;
         OnReady();
     }
 
-    bool StepReplying()
+    bool StepAnswering(AnswerStatus status, Phase next)
     {
-        var before = reply.Sent;
-        var status = reply.Run(server);
-        if (reply.Sent != before)
-        {
-            deadlines.Touch(loop.Now);
-        }
-
         switch (status)
         {
-            case PipeStatus.End:
-                phase = Phase.Finishing;
+            case AnswerStatus.Done when next == Phase.Idle:
+                End(answer.Status, answer.Flag)?.Finish();
+                return false;
+            case AnswerStatus.Done:
+                phase = next;
                 return true;
-            case PipeStatus.SinkFailed:
-                Abort(Cause.ClientGone);
+            case AnswerStatus.Failed:
+                Abort(answer.Failure);
                 return false;
             default:
                 return false;
         }
     }
-
-    bool StepFinishing()
-    {
-        switch (server.Flush())
-        {
-            case FlushStatus.Wait when !server.IsGone:
-                break;
-            case FlushStatus.Done:
-                End(StatusSent, reply.HasReply ? reply.Reply.Flag : ResponseFlag.None)?.Finish();
-                break;
-            default:
-                Abort(Cause.ClientGone);
-                break;
-        }
-
-        return false;
-    }
-
-    int StatusSent => reply.HasReply ? reply.StatusSent(record.Facts.GrpcStatus) : upstream.Response.Status;
 
     /// <summary>It cannot go on as it should: an answer of the proxy's own where none has begun, else an end that cannot be taken for a whole answer.</summary>
     void Abort(Cause cause)
@@ -391,9 +210,8 @@ sealed class Exchange : LoopHandler
             return;
         }
 
-        ref readonly var description = ref CauseDescription.Of(cause);
-        record.Facts.Details = description.Details;
-        End(StatusSent, isTunnel && cause != Cause.StreamIdle ? ResponseFlag.None : description.Flag)?.Reset(cause);
+        record.Facts.Details = CauseDescription.Of(cause).Details;
+        End(answer.Status, answer.FlagOf(cause))?.Reset(cause);
     }
 
     /// <summary>Writes the record and lets go of everything but the client's stream, which is given back to be ended.</summary>
@@ -406,15 +224,10 @@ sealed class Exchange : LoopHandler
 
         phase = Phase.Idle;
         TimerWheel.Clear(this);
-        if (responseTurn == loop.Turn)
-        {
-            record.Facts.EndTicks = record.Facts.ResponseStartTicks;
-        }
-
-        record.Write(record.Facts.Attempts > 0 ? upstream.Endpoint?.Scope ?? choice.Cluster?.Scope : choice.Cluster?.Scope, status, flag);
+        var cluster = decision.Choice.Cluster?.Scope;
+        record.Write(record.Facts.Attempts > 0 ? upstream.Endpoint?.Scope ?? cluster : cluster, status, flag);
         filters.OnOutcome();
         upstream.Release();
-        reply = default;
         var stream = server;
         server = null!;
         stream.Owner = null;

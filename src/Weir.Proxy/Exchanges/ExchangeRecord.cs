@@ -19,6 +19,9 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
     Dictionary<byte[], byte[]>? captured;
     byte[]? traceText;
 
+    /// <summary>The loop's turn in which the upstream's answer began.</summary>
+    long responseTurn;
+
     ref readonly LogFacts ILogSubject.Facts => ref Facts;
 
     Downstream ILogSubject.Downstream => server.Downstream;
@@ -30,6 +33,7 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
         (server, options) = (stream, settings);
         Facts = LogFacts.Begin(options.AccessLogs.Length > 0 || options.Tracing is not null ? services.Loop.Time.GetUtcNow() : default);
         Trace = default;
+        responseTurn = -1;
         captured?.Clear();
     }
 
@@ -93,6 +97,9 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
     /// <summary>Keeps what will be asked of the answer's head.</summary>
     public void OnResponse(MessageHead response, ClientStream upstream)
     {
+        Facts.ResponseStartTicks = Stopwatch.GetTimestamp();
+        Facts.Details = "via_upstream";
+        responseTurn = services.Loop.Turn;
         var bytes = upstream.HeadBytes;
         if (response.Body == BodyKind.None && response.Headers.TryGet(bytes, "grpc-status"u8, out var grpc))
         {
@@ -117,6 +124,14 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
         }
     }
 
+    /// <summary>The proxy answers by itself.</summary>
+    public void OnReply(int? grpcStatus, int length)
+    {
+        Facts.GrpcStatus = grpcStatus;
+        Facts.BytesSent = length;
+        Facts.ResponseStartTicks = Stopwatch.GetTimestamp();
+    }
+
     public void OnTrailers(FieldBlock? trailers)
     {
         if (trailers is not null && trailers.TryGet("grpc-status"u8, out var grpc))
@@ -134,14 +149,11 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
             return;
         }
 
-        if (Facts.EndTicks == 0)
-        {
-            Facts.EndTicks = Stopwatch.GetTimestamp();
-        }
-
+        // Over in the turn in which its answer began: the clock need not be asked again.
+        var loop = services.Loop;
+        Facts.EndTicks = responseTurn == loop.Turn ? Facts.ResponseStartTicks : Stopwatch.GetTimestamp();
         Facts.Status = status;
         Facts.Flag = flag;
-        var loop = services.Loop;
         if (scope is not null)
         {
             if (scope.Labels.Reporter == "destination" && server.Downstream.Principal.Length > 0)

@@ -1,4 +1,5 @@
 using Weir.Proxy.Http;
+using Weir.Proxy.Telemetry;
 
 namespace Weir.Proxy.Exchanges;
 
@@ -6,43 +7,46 @@ namespace Weir.Proxy.Exchanges;
 struct ReplySender
 {
     byte[] body;
+    LocalReply reply;
 
-    /// <summary>A status of 0 when there is none.</summary>
-    public LocalReply Reply { get; private set; }
+    /// <summary>What a client that speaks gRPC is told; null for others.</summary>
+    public int? GrpcStatus { get; private set; }
 
     /// <summary>Bytes of the body that were taken.</summary>
     public int Sent { get; private set; }
 
-    public readonly bool HasReply => Reply.Status > 0;
-
-    /// <summary>As the client was told: one that speaks gRPC is told of failures by other means than HTTP's.</summary>
-    public readonly int StatusSent(int? grpc) => grpc is null ? Reply.Status : 200;
-
-    public void Begin(ServerStream server, in LocalReply reply, int? grpc)
-    {
-        Reply = reply;
-        Sent = 0;
-        var isLast = !server.SkipContent();
-        body = reply.WriteHead(server, grpc, isLast);
-    }
-
     public readonly int Length => body.Length;
 
-    /// <returns>As a pipe: that it has to wait, that all is passed on, or that the client is gone.</returns>
-    public PipeStatus Run(ServerStream server)
+    public readonly bool HasReply => reply.Status > 0;
+
+    public readonly ResponseFlag Flag => reply.Flag;
+
+    /// <summary>As the client was told: one that speaks gRPC is told of failures by other means than HTTP's.</summary>
+    public readonly int StatusSent => GrpcStatus is null ? reply.Status : 200;
+
+    public void Begin(ServerStream server, in LocalReply answer)
+    {
+        reply = answer;
+        GrpcStatus = answer.GrpcStatusTo(server);
+        Sent = 0;
+        var isLast = !server.SkipContent();
+        body = answer.WriteHead(server, GrpcStatus, isLast);
+    }
+
+    public AnswerStatus Run(ServerStream server)
     {
         while (Sent < body.Length)
         {
             var taken = server.Send(body.AsSpan(Sent));
             if (taken <= 0)
             {
-                return taken < 0 ? PipeStatus.SinkFailed : PipeStatus.Wait;
+                return taken < 0 ? AnswerStatus.Failed : AnswerStatus.Wait;
             }
 
             Sent += taken;
         }
 
         server.End(null);
-        return PipeStatus.End;
+        return AnswerStatus.Done;
     }
 }

@@ -65,6 +65,15 @@ struct RouteChoice
         return choice;
     }
 
+    /// <summary>Milliseconds for the whole of the answer: what the route allows, or less where a gRPC client asks for less. 0 for no limit.</summary>
+    public readonly int TimeoutOf(ServerStream server)
+    {
+        var timeout = Route!.TimeoutMilliseconds;
+        return GrpcStatuses.Timeout(server.Request, server.RequestBytes) is > 0 and var asked
+            ? (int)Math.Min(timeout > 0 ? timeout : int.MaxValue, asked)
+            : timeout;
+    }
+
     /// <summary>An offer that is not allowed is not passed on; the request is then served without it (RFC 9110 section 7.8).</summary>
     static bool AllowsUpgrade(Route route, HttpOptions options, MessageHead request, ReadOnlySpan<byte> bytes)
     {

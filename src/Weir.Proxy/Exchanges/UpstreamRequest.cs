@@ -6,21 +6,6 @@ using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Exchanges;
 
-enum UpstreamStatus
-{
-    /// <summary>For the endpoint, a connection, or the client's content.</summary>
-    Wait,
-
-    /// <summary>An answer of 1xx has come: <see cref="UpstreamRequest.Response"/>.</summary>
-    Interim,
-
-    /// <summary>The head of the answer has come.</summary>
-    Final,
-
-    /// <summary>There will be no answer, or no more of it: <see cref="UpstreamRequest.Failure"/>.</summary>
-    Failed,
-}
-
 /// <summary>
 /// An exchange's request on its way to an upstream: as many attempts as it takes, the head, and the content that the client is still
 /// sending. Reused with its exchange.
@@ -91,6 +76,11 @@ sealed class UpstreamRequest
     /// <summary>Goes on as far as it goes, until the head of the answer is there.</summary>
     public UpstreamStatus Advance()
     {
+        if (server.IsHalfClosed && server.IsRequestDone)
+        {
+            deadlines.ClientHalfClosed(loop.Now);
+        }
+
         while (true)
         {
             var status = attempt.State switch
@@ -224,16 +214,7 @@ sealed class UpstreamRequest
         record.Facts.Attempts < MaximumAttempts && !hasAnswered && (content.Bytes == 0 || replay.IsComplete)
         && (Failure is Cause.ConnectionRefused or Cause.ConnectTimeout or Cause.TlsFailed
             || attempt.Stream is { IsUnprocessed: true }
-            || (Failure == Cause.Reset && attempt.Stream is { IsReused: true } && IsSafeToRepeat()));
-
-    /// <summary>A request without a body whose method promises that doing it twice is doing it once (RFC 9110 section 9.2.2).</summary>
-    bool IsSafeToRepeat()
-    {
-        var method = server.Request.Method.Of(server.RequestBytes);
-        return server.Request.Body == BodyKind.None && choice.Upgrade.Length == 0
-            && (method.SequenceEqual("GET"u8) || method.SequenceEqual("HEAD"u8) || method.SequenceEqual("OPTIONS"u8)
-                || method.SequenceEqual("PUT"u8) || method.SequenceEqual("DELETE"u8) || method.SequenceEqual("TRACE"u8));
-    }
+            || (Failure == Cause.Reset && attempt.Stream is { IsReused: true } && choice.Upgrade.Length == 0 && Idempotence.IsSafeToRepeat(server)));
 
     /// <summary>Content goes both ways from now on, whatever the request was.</summary>
     public void BecomeTunnel() => content = default;

@@ -3,26 +3,11 @@ using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Http1;
 
-/// <summary>Whose connections to upstreams are.</summary>
-abstract class Http1ClientOwner
-{
-    /// <summary>The stream can carry another request.</summary>
-    /// <returns>False when it is not wanted: it is closed then.</returns>
-    public abstract bool TryKeep(Http1ClientStream stream);
-
-    /// <summary>It is about to be closed; its socket is still open.</summary>
-    public abstract void OnClosing(Http1ClientStream stream);
-}
-
 /// <summary>A connection to an upstream that speaks HTTP/1.1, and the one request under way on it. Kept between requests.</summary>
 sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwner owner) : ClientStream
 {
-    ReadBuffer input = new(loop.Buffers);
-    TrailerReader trailers = new(loop.Buffers);
+    ResponseInput input = new(loop.Buffers);
     Http1Output output = new(loop, socket);
-    BodyReader body;
-    int searched;
-    int headPosition;
     int requests;
     int idleMilliseconds;
     bool isHead;
@@ -31,6 +16,7 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
     bool isTunnel;
     bool keepsAlive;
     bool isIdle;
+    bool isClosed;
 
     /// <summary>Of its pool's idle ones, those used before and after it.</summary>
     public Http1ClientStream? NextIdle;
@@ -46,9 +32,9 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
 
     public override SocketAddressV4 LocalAddress => socket.LocalAddress;
 
-    public override FieldBlock? Trailers => trailers.Fields;
+    public override FieldBlock? Trailers => input.Trailers;
 
-    public override ReadOnlySpan<byte> HeadBytes => input.From(headPosition);
+    public override ReadOnlySpan<byte> HeadBytes => input.HeadBytes;
 
     /// <summary>Whether it can carry another request; it is closed if not.</summary>
     public bool TryTake()
@@ -95,7 +81,7 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
         isConnect = method.SequenceEqual("CONNECT"u8);
         isUpgrade = !upgrade.IsEmpty;
         isTunnel = false;
-        body = new BodyReader(BodyKind.UntilClose, 0);
+        input.Expect();
         output.Reset();
         output.BeginHead();
         output.Write(method);
@@ -144,58 +130,24 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
 
     public override HeadStatus ReadHead(MessageHead head)
     {
-        while (true)
+        var status = input.ReadHead(socket, head, isHead, out var failure);
+        if (status == HeadStatus.Final)
         {
-            if (!input.IsEmpty && HeadParser.FindEnd(input.Unread, searched) is > 0 and var length)
-            {
-                searched = 0;
-                headPosition = input.Position;
-                return Parse(head, length);
-            }
-
-            searched = input.Unread.Length;
-            var read = socket.IsReadable ? input.Fill(socket, isBulk: false) : -Native.Eagain;
-            switch (read)
-            {
-                case > 0:
-                    break;
-                case -Native.Enobufs:
-                    if (!input.MakeRoom(ServerLimits.DefaultHeadBytes))
-                    {
-                        return Fail(Cause.UpstreamHeadTooLarge);
-                    }
-
-                    break;
-                case -Native.Eagain:
-                    if (input.IsEmpty)
-                    {
-                        input.Release();
-                    }
-
-                    return HeadStatus.Wait;
-                default:
-                    return Fail(hasInterim || !input.IsEmpty ? Cause.UpstreamProtocol : Cause.Reset);
-            }
+            return OnHead(head);
         }
+
+        Failure = failure;
+        return status;
     }
 
-    bool hasInterim;
-
-    HeadStatus Parse(MessageHead head, int length)
+    HeadStatus OnHead(MessageHead head)
     {
-        if (HeadParser.ParseResponse(input.Unread, length, head, isHead) != ParseError.None || (head.Status == 101 && (!isUpgrade || isConnect)))
+        if (head.Status == 101 && (!isUpgrade || isConnect))
         {
-            return Fail(Cause.UpstreamProtocol);
+            Failure = Cause.UpstreamProtocol;
+            return HeadStatus.Failed;
         }
 
-        input.Skip(length);
-        if (head.Status < 200 && head.Status != 101)
-        {
-            hasInterim = true;
-            return HeadStatus.Interim;
-        }
-
-        hasInterim = false;
         isTunnel = head.Status == 101 || (isConnect && head.Status < 300);
         if (isTunnel)
         {
@@ -204,77 +156,29 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
         }
 
         keepsAlive = head.KeepAlive && !isTunnel && head.Body != BodyKind.UntilClose;
-        isBulk = head.Body != BodyKind.Length || head.ContentLength > BufferPool.LargeSize;
-        body = new BodyReader(head.Body, head.ContentLength);
+        input.BeginContent(head);
         return HeadStatus.Final;
-    }
-
-    bool isBulk;
-
-    HeadStatus Fail(Cause cause)
-    {
-        Failure = cause;
-        return HeadStatus.Failed;
     }
 
     public override ReadStatus Read(out ReadOnlySpan<byte> content)
     {
-        content = default;
-        while (Failure == Cause.None)
+        if (Failure != Cause.None)
         {
-            var result = body.Read(input.Unread, out var framing, out var length, ref trailers);
-            input.Skip(framing);
-            switch (result)
-            {
-                case ReadStatus.Content:
-                    content = input.Unread[..length];
-                    return ReadStatus.Content;
-                case ReadStatus.End:
-                    return ReadStatus.End;
-                case ReadStatus.Failed:
-                    Failure = Cause.UpstreamProtocol;
-                    return ReadStatus.Failed;
-            }
-
-            var read = socket.IsReadable ? input.Fill(socket, isBulk) : -Native.Eagain;
-            switch (read)
-            {
-                case > 0:
-                    break;
-                case -Native.Enobufs:
-                    if (!input.MakeRoom(BufferPool.BufferSize * 2))
-                    {
-                        Failure = Cause.UpstreamProtocol;
-                    }
-
-                    break;
-                case -Native.Eagain:
-                    return ReadStatus.Wait;
-                default:
-                    // The end of the connection is the end of the content only where nothing else marks it.
-                    if (read == 0 && body.EndOfStream())
-                    {
-                        return ReadStatus.End;
-                    }
-
-                    Failure = Cause.Reset;
-                    break;
-            }
+            content = default;
+            return ReadStatus.Failed;
         }
 
-        return ReadStatus.Failed;
+        var result = input.Read(socket, out content, out var failure);
+        Failure = failure;
+        return result;
     }
 
-    public override void Consume(int count)
-    {
-        input.Skip(count);
-        body.Consume(count);
-    }
+    public override void Consume(int count) => input.Consume(count);
 
     public override void Release()
     {
         Owner = null;
-        var isReusable = Failure == Cause.None && keepsAlive && body.IsDone && input.IsEmpty && output.IsAtBoundary && !socket.IsStale;
+        var isReusable = Failure == Cause.None && keepsAlive && input.IsAtBoundary && output.IsAtBoundary && !socket.IsStale;
         keepsAlive = false;
         if (!isReusable)
         {
@@ -289,7 +193,6 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
     public void Keep()
     {
         input.Release();
-        trailers.Release();
         socket.Handler = this;
         isIdle = true;
         if (!owner.TryKeep(this))
@@ -319,13 +222,10 @@ sealed class Http1ClientStream(EventLoop loop, TcpSocket socket, Http1ClientOwne
         isIdle = false;
         loop.Timers.Remove(this);
         input.Release();
-        trailers.Release();
         output.Release();
         owner.OnClosing(this);
         socket.Close();
     }
-
-    bool isClosed;
 
     public override void Abandon()
     {

@@ -31,10 +31,14 @@ sealed class Http1Server(EventLoop loop, LinkedConnections connections, RequestH
 /// </summary>
 sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream downstream, ServerLimits limits, object servedBy) : Connection(servedBy)
 {
+    /// <summary>How often what still comes after the last answer is read.</summary>
+    const int MaximumLingerReads = 64;
+
     Lifetime? lifetime;
     Http1ServerStream? stream;
     bool isRetired;
     int requests;
+    int lingerReads;
 
     public TcpSocket Socket => socket;
 
@@ -68,7 +72,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
 
     public override bool CloseIdle(bool evenUsed)
     {
-        if (stream is not null || (requests > 0 && !evenUsed))
+        if (stream is not null || lingerReads > 0 || (requests > 0 && !evenUsed))
         {
             return false;
         }
@@ -101,7 +105,11 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         {
             stream.OnReady();
         }
-        else if (socket.IsReadable)
+        else if (lingerReads > 0)
+        {
+            ReadOver();
+        }
+        else if (socket.IsOpen && socket.IsReadable)
         {
             Serve();
         }
@@ -114,7 +122,51 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         stream.Begin(this);
     }
 
-    /// <summary>It has been idle for too long.</summary>
+    /// <summary>
+    /// The last answer is sent: what still comes is read over, since closing with unread bytes could take the answer with it (RFC 9112
+    /// section 9.6).
+    /// </summary>
+    public void Linger()
+    {
+        stream = null;
+        socket.ShutdownWrite();
+        if (limits.DelayedCloseMilliseconds == 0)
+        {
+            End();
+            return;
+        }
+
+        lingerReads = MaximumLingerReads;
+        server.Loop.Timers.Set(this, server.Loop.Now + limits.DelayedCloseMilliseconds);
+        server.Loop.Defer(this);
+    }
+
+    void ReadOver()
+    {
+        var scratch = new ReadBuffer(server.Loop.Buffers);
+        while (lingerReads > 0 && socket.IsReadable)
+        {
+            var read = scratch.Fill(socket, isBulk: false);
+            scratch.Skip(Math.Max(read, 0));
+            if (read == -Native.Eagain)
+            {
+                break;
+            }
+
+            lingerReads = read > 0 ? lingerReads - 1 : 0;
+        }
+
+        scratch.Release();
+        if (lingerReads == 0)
+        {
+            End();
+        }
+    }
+
+    /// <summary>The client speaks HTTP/2.</summary>
+    public void HandOver(byte[] sent) => server.OnHttp2Preface!(this, sent);
+
+    /// <summary>It has been idle, or has lingered, for too long.</summary>
     public override void OnDue()
     {
         if (stream is null)
@@ -128,6 +180,10 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         if (stream is { } serving)
         {
             serving.Abandon();
+        }
+        else if (lingerReads > 0)
+        {
+            Abort();
         }
         else
         {
@@ -151,6 +207,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
     public void Leave()
     {
         stream = null;
+        lingerReads = 0;
         server.Loop.Timers.Remove(this);
         if (lifetime is not null)
         {

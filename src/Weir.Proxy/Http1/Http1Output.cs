@@ -4,18 +4,6 @@ using Weir.Proxy.Reactor;
 
 namespace Weir.Proxy.Http1;
 
-/// <summary>How the receiver finds the end of what is sent.</summary>
-enum Framing : byte
-{
-    /// <summary>Nothing follows the head.</summary>
-    None,
-    Length,
-    Chunked,
-
-    /// <summary>By the end of the connection: HTTP/1.0, and tunnels.</summary>
-    Close,
-}
-
 /// <summary>
 /// Writes messages to one connection. Small pieces are held back until <see cref="Flush"/>, so that a head and a short content leave in
 /// one write; long content goes out from where it lies. Once a write has failed, nothing is written any more.
@@ -25,41 +13,27 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
     /// <summary>As much as a head may have.</summary>
     const int MaximumHead = 256 * 1024;
 
-    /// <summary>Content up to this length is copied behind what is held back.</summary>
-    const int Small = 2 * 1024;
-
     /// <summary>Digits of a chunk's size and both line ends.</summary>
     const int ChunkOverhead = 20;
 
-    byte[]? block;
-    int start;
-    int end;
+    OutputBuffer held = new(loop.Buffers, socket);
     int headStart;
     Framing framing;
     long left;
 
     /// <summary>A write failed.</summary>
-    public bool IsBroken { get; private set; }
+    public readonly bool IsBroken => held.IsBroken;
 
     /// <summary>The message was written whole, or none was begun.</summary>
     public bool IsComplete { get; private set; } = true;
 
     /// <summary>At a message boundary: all that was begun is written, and the kernel has all of it.</summary>
-    public readonly bool IsAtBoundary => IsComplete && start == end && !IsBroken;
-
-    public readonly bool IsFlushed => start == end;
-
-    /// <summary>Forgets the head that was begun, or a head that did not fit.</summary>
-    public void DropHead()
-    {
-        end = headStart;
-        IsComplete = true;
-    }
+    public readonly bool IsAtBoundary => IsComplete && held.IsEmpty && !IsBroken;
 
     public void BeginHead()
     {
-        block ??= loop.Buffers.Rent();
-        headStart = end;
+        held.Rent();
+        headStart = held.End;
         IsComplete = false;
         isTooLarge = false;
     }
@@ -71,13 +45,10 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
 
     public void Write(ReadOnlySpan<byte> bytes)
     {
-        if (block!.Length - end < bytes.Length && !Grow(bytes.Length))
+        if (MakeRoom(bytes.Length))
         {
-            return;
+            held.Write(bytes);
         }
-
-        bytes.CopyTo(block.AsSpan(end));
-        end += bytes.Length;
     }
 
     public void Write(long number)
@@ -89,36 +60,17 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
 
     public void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
-        var needed = name.Length + value.Length + 4;
-        if (block!.Length - end < needed && !Grow(needed))
+        if (MakeRoom(name.Length + value.Length + 4))
         {
-            return;
+            held.WriteField(name, value);
         }
-
-        var target = block.AsSpan(end, needed);
-        name.CopyTo(target);
-        target[name.Length] = (byte)':';
-        target[name.Length + 1] = (byte)' ';
-        value.CopyTo(target[(name.Length + 2)..]);
-        target[^2] = (byte)'\r';
-        target[^1] = (byte)'\n';
-        end += needed;
     }
 
-    bool Grow(int needed)
+    bool MakeRoom(int needed)
     {
-        var size = Math.Max(block!.Length * 2, end + needed);
-        if (size > MaximumHead)
-        {
-            isTooLarge = true;
-            return false;
-        }
-
-        var larger = loop.Buffers.RentUnusual(size);
-        block.AsSpan(0, end).CopyTo(larger);
-        loop.Buffers.Return(block);
-        block = larger;
-        return true;
+        var hasRoom = held.MakeRoom(needed, MaximumHead);
+        isTooLarge |= !hasRoom;
+        return hasRoom;
     }
 
     /// <summary>The head is written but for its empty line.</summary>
@@ -128,7 +80,8 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
         Write("\r\n"u8);
         if (isTooLarge)
         {
-            DropHead();
+            held.Truncate(headStart);
+            IsComplete = true;
             return false;
         }
 
@@ -161,16 +114,16 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
                 if (content.Length > left)
                 {
                     // More than was declared: the receiver would take the rest for another message.
-                    IsBroken = true;
+                    held.Break();
                     return -1;
                 }
 
-                var taken = SendBytes(content);
+                var taken = held.Send(content);
                 left -= Math.Max(taken, 0);
                 IsComplete = left == 0;
                 return taken;
             case Framing.Close:
-                return SendBytes(content);
+                return held.Send(content);
             default:
                 return content.Length == 0 ? 0 : -1;
         }
@@ -180,21 +133,19 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
     {
         if (left == 0)
         {
-            block ??= loop.Buffers.Rent();
-            if (block.Length - end < ChunkOverhead + Math.Min(content.Length, Small) && Flush() != FlushStatus.Done)
+            held.Rent();
+            if (held.Room < ChunkOverhead + Math.Min(content.Length, OutputBuffer.Small) && Flush() != FlushStatus.Done)
             {
                 return IsBroken ? -1 : 0;
             }
 
-            block ??= loop.Buffers.Rent();
-            Utf8Formatter.TryFormat((long)content.Length, block.AsSpan(end), out var digits, new System.Buffers.StandardFormat('x'));
-            end += digits;
-            block[end++] = (byte)'\r';
-            block[end++] = (byte)'\n';
+            held.Rent();
+            held.WriteHex(content.Length);
+            held.Write("\r\n"u8);
             left = content.Length;
         }
 
-        var taken = SendBytes(content[..(int)Math.Min(content.Length, left)]);
+        var taken = held.Send(content[..(int)Math.Min(content.Length, left)]);
         if (taken < 0)
         {
             return taken;
@@ -203,61 +154,12 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
         left -= taken;
         if (left == 0)
         {
-            block ??= loop.Buffers.Rent();
-            if (block.Length - end < 2)
-            {
-                Grow(2);
-            }
-
-            block[end++] = (byte)'\r';
-            block[end++] = (byte)'\n';
+            held.Rent();
+            MakeRoom(2);
+            held.Write("\r\n"u8);
         }
 
         return taken;
-    }
-
-    int SendBytes(ReadOnlySpan<byte> content)
-    {
-        var held = end - start;
-        if (content.Length <= Small || held > 0)
-        {
-            block ??= loop.Buffers.Rent();
-
-            // Room is kept for what ends a chunk.
-            var copied = Math.Min(content.Length, Math.Max(0, block.Length - end - 2));
-            content[..copied].CopyTo(block.AsSpan(end));
-            end += copied;
-            if (copied == content.Length)
-            {
-                return copied;
-            }
-
-            if (Flush() == FlushStatus.Broken)
-            {
-                return -1;
-            }
-
-            if (start != end)
-            {
-                return copied;
-            }
-
-            return SendDirectly(content[copied..]) is >= 0 and var more ? copied + more : -1;
-        }
-
-        return SendDirectly(content);
-    }
-
-    int SendDirectly(ReadOnlySpan<byte> content)
-    {
-        var sent = socket.Send(content);
-        if (sent < 0)
-        {
-            IsBroken = true;
-            return -1;
-        }
-
-        return sent;
     }
 
     /// <summary>The content is complete. Where it was declared longer, the connection cannot be used again.</summary>
@@ -266,7 +168,7 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
         switch (framing)
         {
             case Framing.Chunked when left == 0:
-                block ??= loop.Buffers.Rent();
+                held.Rent();
                 Write("0\r\n"u8);
                 for (var i = 0; trailers is not null && i < trailers.Fields.Count; i++)
                 {
@@ -288,32 +190,8 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
 
     public FlushStatus Flush()
     {
-        if (IsBroken)
-        {
-            return FlushStatus.Broken;
-        }
-
-        if (start == end)
-        {
-            return Flushed();
-        }
-
-        var sent = socket.Send(block.AsSpan(start, end - start));
-        if (sent < 0)
-        {
-            IsBroken = true;
-            return FlushStatus.Broken;
-        }
-
-        start += sent;
-        if (start != end)
-        {
-            return FlushStatus.Wait;
-        }
-
-        start = end = headStart = 0;
-        ReleaseBlock();
-        return Flushed();
+        var status = held.Flush();
+        return status == FlushStatus.Done ? Flushed() : status;
     }
 
     FlushStatus Flushed()
@@ -327,15 +205,6 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
         return FlushStatus.Done;
     }
 
-    void ReleaseBlock()
-    {
-        if (block is { } held)
-        {
-            block = null;
-            loop.Buffers.Return(held);
-        }
-    }
-
     /// <summary>For the next message; only at a boundary.</summary>
     public void Reset()
     {
@@ -344,9 +213,5 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
     }
 
     /// <summary>Lets go of what is held, sent or not.</summary>
-    public void Release()
-    {
-        start = end = headStart = 0;
-        ReleaseBlock();
-    }
+    public void Release() => held.Release();
 }

@@ -16,37 +16,18 @@ sealed class Http1ServerStream : ServerStream
     readonly EventLoop loop;
     Http1Connection connection = null!;
     TcpSocket socket = null!;
-    ReadBuffer input;
-    ReadBuffer later;
-    RequestReader reader;
-    TrailerReader trailers;
-    BodyReader body;
-    Http1Output output;
-    Phase phase;
-    bool saysContinue;
-    bool isTunnel;
-    bool keepsAlive;
-    int status;
-
-    enum Phase : byte
-    {
-        ReadingHead,
-        Serving,
-
-        /// <summary>The last answer is sent: what still comes is read over, since closing with unread bytes could take the answer with it (RFC 9112 section 9.6).</summary>
-        Lingering,
-    }
+    RequestInput input;
+    ResponseOutput output;
+    bool isServing;
 
     public Http1ServerStream(Http1Server server)
     {
         this.server = server;
         loop = server.Loop;
-        input = new ReadBuffer(loop.Buffers);
-        later = new ReadBuffer(loop.Buffers);
-        trailers = new TrailerReader(loop.Buffers);
+        input = new RequestInput(loop.Buffers);
     }
 
-    public override Span<byte> RequestBytes => input.From(reader.HeadPosition);
+    public override Span<byte> RequestBytes => input.HeadBytes;
 
     public override Downstream Downstream => connection.Downstream;
 
@@ -54,22 +35,21 @@ sealed class Http1ServerStream : ServerStream
 
     public override byte[] Protocol => Request.IsHttp10 ? Http10 : Request.Method.Length > 0 ? Http11 : [];
 
-    public override bool IsRequestDone => body.IsDone;
+    public override bool IsRequestDone => input.IsContentDone;
 
     public override bool IsGone => socket.IsBroken;
 
     public override bool IsHalfClosed => socket.IsPeerDone;
 
-    public override FieldBlock? Trailers => trailers.Fields;
+    public override FieldBlock? Trailers => input.Trailers;
 
     /// <summary>There is something to read on the connection.</summary>
     public void Begin(Http1Connection served)
     {
         connection = served;
         socket = served.Socket;
-        output = new Http1Output(loop, socket);
-        phase = Phase.ReadingHead;
-        reader = default;
+        output = new ResponseOutput(loop, socket, Request);
+        isServing = false;
         OnReady();
     }
 
@@ -81,23 +61,19 @@ sealed class Http1ServerStream : ServerStream
             return;
         }
 
-        switch (phase)
+        if (isServing)
         {
-            case Phase.ReadingHead:
-                ReadHead();
-                break;
-            case Phase.Serving:
-                Owner?.OnReady();
-                break;
-            default:
-                Linger();
-                break;
+            Owner?.OnReady();
+        }
+        else
+        {
+            ReadHead();
         }
     }
 
     void ReadHead()
     {
-        switch (reader.Read(ref input, socket, connection.Limits, Request))
+        switch (input.ReadHead(socket, connection.Limits, Request))
         {
             case RequestReader.Result.Complete:
                 TimerWheel.Clear(this);
@@ -113,10 +89,11 @@ sealed class Http1ServerStream : ServerStream
                 break;
             case RequestReader.Result.Nothing:
                 TimerWheel.Clear(this);
-                Leave();
+                Return().Rest();
                 break;
             case RequestReader.Result.Http2 when connection.AllowsHttp2 && connection.IsFirstRequest:
-                HandOver();
+                var sent = input.Unread.ToArray();
+                Return().HandOver(sent);
                 break;
             case RequestReader.Result.End:
                 Close();
@@ -126,7 +103,7 @@ sealed class Http1ServerStream : ServerStream
                 break;
             default:
                 NoteMethod();
-                Refuse(reader.Refusal, reader.RefusalText);
+                Refuse(input.Refusal, input.RefusalText);
                 break;
         }
     }
@@ -134,13 +111,10 @@ sealed class Http1ServerStream : ServerStream
     void Serve(Cause refusal, byte[]? text)
     {
         connection.CountRequest();
-        phase = Phase.Serving;
+        isServing = true;
         Failure = Cause.None;
-        body = new BodyReader(Request.Body, Request.ContentLength);
-        saysContinue = Request.ExpectsContinue;
-        isTunnel = false;
-        keepsAlive = Request.KeepAlive;
-        output.Reset();
+        input.BeginContent(Request.Body, Request.ContentLength);
+        output.Begin();
         server.Handler.Begin(this, refusal, text);
     }
 
@@ -156,256 +130,76 @@ sealed class Http1ServerStream : ServerStream
         Serve(cause, text);
     }
 
-    /// <summary>The head, or the client's end after the last answer, has not come in time.</summary>
+    /// <summary>The head has not come in time.</summary>
     public override void OnDue()
     {
-        if (phase == Phase.ReadingHead)
-        {
-            Request.Reset();
-            NoteMethod();
-            Refuse(Cause.HeadTimeout, null);
-        }
-        else
-        {
-            Close();
-        }
-    }
-
-    void HandOver()
-    {
-        var sent = input.Unread.ToArray();
-        var served = connection;
-        Return();
-        server.OnHttp2Preface!(served, sent);
+        Request.Reset();
+        NoteMethod();
+        Refuse(Cause.HeadTimeout, null);
     }
 
     public override ReadStatus Read(out ReadOnlySpan<byte> content)
     {
         content = default;
-        while (Failure == Cause.None)
+        if (Failure == Cause.None)
         {
-            // Behind the head as long as that has more; then elsewhere, since logs still need the head.
-            ref var source = ref later.IsHeld ? ref later : ref input;
-            var result = body.Read(source.Unread, out var framing, out var length, ref trailers);
-            source.Skip(framing);
-            switch (result)
-            {
-                case ReadStatus.Content:
-                    content = source.Unread[..length];
-                    return ReadStatus.Content;
-                case ReadStatus.End:
-                    return ReadStatus.End;
-                case ReadStatus.Failed:
-                    Failure = Cause.ClientProtocol;
-                    return ReadStatus.Failed;
-            }
-
-            if (!Fill(out var isWaiting))
-            {
-                return isWaiting ? ReadStatus.Wait : body.IsDone ? ReadStatus.End : ReadStatus.Failed;
-            }
+            var result = input.Read(socket, ref output, out content, out var failure);
+            Failure = failure;
+            return result;
         }
 
         return ReadStatus.Failed;
     }
 
-    bool Fill(out bool isWaiting)
-    {
-        isWaiting = false;
-        if (saysContinue)
-        {
-            saysContinue = false;
-            output.BeginHead();
-            output.Write("HTTP/1.1 100 Continue\r\n"u8);
-            output.EndHead(Framing.None, 0);
-            output.Flush();
-        }
-
-        if (!socket.IsReadable)
-        {
-            isWaiting = true;
-            return false;
-        }
-
-        if (!later.IsHeld)
-        {
-            input.MoveTo(ref later);
-        }
-
-        var read = later.Fill(socket, isBulk: body.Left > BufferPool.LargeSize);
-        if (read == -Native.Enobufs)
-        {
-            return later.MakeRoom(BufferPool.BufferSize * 2) || Fail(Cause.ClientProtocol);
-        }
-
-        if (read == -Native.Eagain)
-        {
-            isWaiting = true;
-            return false;
-        }
-
-        return read > 0 || (!(read == 0 && body.EndOfStream()) && Fail(Cause.ClientGone));
-    }
-
-    bool Fail(Cause cause)
-    {
-        Failure = cause;
-        return false;
-    }
-
-    public override void Consume(int count)
-    {
-        (later.IsHeld ? ref later : ref input).Skip(count);
-        body.Consume(count);
-    }
+    public override void Consume(int count) => input.Consume(count);
 
     public override bool SkipContent()
     {
-        saysContinue = false;
-        while (true)
-        {
-            ref var source = ref later.IsHeld ? ref later : ref input;
-            var result = body.Read(source.Unread, out var framing, out var length, ref trailers);
-            source.Skip(framing + length);
-            if (result != ReadStatus.Content)
-            {
-                return result == ReadStatus.End;
-            }
-
-            body.Consume(length);
-        }
+        output.DoNotContinue();
+        return input.SkipContent();
     }
 
-    public override bool BeginInterim(int status)
-    {
-        if (Request.IsHttp10)
-        {
-            return false;
-        }
+    public override bool BeginInterim(int status) => output.BeginInterim(status);
 
-        BeginHead(status, default);
-        return true;
-    }
-
-    public override void BeginHead(int status, ReadOnlySpan<byte> reason)
-    {
-        this.status = status;
-        output.BeginHead();
-        output.Write("HTTP/1.1 "u8);
-        output.Write(status);
-        output.Write(" "u8);
-        output.Write(reason.IsEmpty ? ReasonPhrase.Of(status) : reason);
-        output.Write("\r\n"u8);
-    }
+    public override void BeginHead(int status, ReadOnlySpan<byte> reason) => output.BeginHead(status, reason);
 
     public override void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => output.Field(name, value);
 
     public override bool EndHead(ContentLength length, bool isLast)
     {
-        if (status is >= 100 and < 200 and not 101)
+        var fits = output.EndHead(length, isLast || connection.IsLast);
+        if (output.IsTunnel)
         {
-            return output.EndHead(Framing.None, 0);
+            input.BeginContent(BodyKind.UntilClose, 0);
         }
 
-        isTunnel = status == 101 || (Request.IsConnect && status is >= 200 and < 300);
-        if (isTunnel)
-        {
-            if (status == 101)
-            {
-                output.Write("connection: upgrade\r\n"u8);
-            }
-
-            keepsAlive = false;
-            body = new BodyReader(BodyKind.UntilClose, 0);
-            return output.EndHead(Framing.Close, 0);
-        }
-
-        saysContinue = false;
-        var framing = WriteLength(length);
-        keepsAlive &= !isLast && !connection.IsLast && framing != Framing.Close;
-        if (!keepsAlive)
-        {
-            output.Write("connection: close\r\n"u8);
-        }
-        else if (Request.IsHttp10)
-        {
-            output.Write("connection: keep-alive\r\n"u8);
-        }
-
-        return output.EndHead(framing, length.Length);
-    }
-
-    Framing WriteLength(ContentLength length)
-    {
-        if (length.Length >= 0 && status != 204)
-        {
-            output.Write("content-length: "u8);
-            output.Write(length.Length);
-            output.Write("\r\n"u8);
-        }
-
-        if (!length.HasContent)
-        {
-            return Framing.None;
-        }
-
-        if (length.Length >= 0)
-        {
-            return Framing.Length;
-        }
-
-        if (Request.IsHttp10)
-        {
-            return Framing.Close;
-        }
-
-        output.Write("transfer-encoding: chunked\r\n"u8);
-        return Framing.Chunked;
+        return fits;
     }
 
     public override int Send(ReadOnlySpan<byte> content) => output.Send(content);
 
-    public override void End(FieldBlock? trailers)
-    {
-        output.End(trailers);
-        if (isTunnel)
-        {
-            output.Flush();
-        }
-    }
+    public override void End(FieldBlock? trailers) => output.End(trailers);
 
     public override FlushStatus Flush() => output.Flush();
 
     public override void Finish()
     {
-        if (isTunnel || output.IsBroken || socket.IsBroken)
+        if (output.IsTunnel || output.IsBroken || socket.IsBroken)
         {
             Close();
         }
-        else if (keepsAlive && body.IsDone && output.IsAtBoundary)
+        else if (input.IsContentDone && output.CanContinue)
         {
             Continue();
         }
-        else if (!Request.KeepAlive && body.IsDone && input.IsEmpty && later.IsEmpty && !socket.IsReadable)
+        else if (!Request.KeepAlive && input.IsContentDone && input.IsEmpty && !socket.IsReadable)
         {
             // The client has said that this request is its last, and nothing speaks against it: closing can take nothing from it.
             Close();
         }
         else
         {
-            socket.ShutdownWrite();
-            Owner = null;
-            phase = Phase.Lingering;
-            if (connection.Limits.DelayedCloseMilliseconds > 0)
-            {
-                lingerReads = 64;
-                loop.Timers.Set(this, loop.Now + connection.Limits.DelayedCloseMilliseconds);
-                loop.Defer(this);
-            }
-            else
-            {
-                Close();
-            }
+            Return().Linger();
         }
     }
 
@@ -413,63 +207,20 @@ sealed class Http1ServerStream : ServerStream
     void Continue()
     {
         Owner = null;
-        trailers.Release();
-        if (later.IsHeld)
-        {
-            input.Release();
-            (input, later) = (later, input);
-        }
-
-        phase = Phase.ReadingHead;
-        reader = default;
-        if (!input.IsEmpty || socket.IsReadable)
+        isServing = false;
+        if (input.Continue() || socket.IsReadable)
         {
             loop.Defer(this);
         }
         else
         {
-            Leave();
+            Return().Rest();
         }
     }
 
-    int lingerReads;
+    public override void Reset(Cause cause) => Return().Abort();
 
-    void Linger()
-    {
-        input.Release();
-        later.Release();
-        while (socket.IsReadable)
-        {
-            var read = later.Fill(socket, isBulk: false);
-            later.Skip(Math.Max(read, 0));
-            if (read == -Native.Eagain)
-            {
-                break;
-            }
-
-            if (read <= 0 || --lingerReads == 0)
-            {
-                Close();
-                return;
-            }
-        }
-
-        later.Release();
-    }
-
-    public override void Reset(Cause cause)
-    {
-        var served = connection;
-        Return();
-        served.Abort();
-    }
-
-    public override void Close()
-    {
-        var served = connection;
-        Return();
-        served.End();
-    }
+    public override void Close() => Return().End();
 
     public override void Abandon()
     {
@@ -478,23 +229,16 @@ sealed class Http1ServerStream : ServerStream
         exchange?.Abandon();
     }
 
-    /// <summary>The connection is idle.</summary>
-    void Leave()
-    {
-        var served = connection;
-        Return();
-        served.Rest();
-    }
-
-    void Return()
+    /// <summary>Lets go of everything but the connection, which goes on by itself.</summary>
+    Http1Connection Return()
     {
         Owner = null;
         TimerWheel.Clear(this);
         input.Release();
-        later.Release();
-        trailers.Release();
         output.Release();
+        var served = connection;
         connection = null!;
         server.Return(this);
+        return served;
     }
 }

@@ -17,15 +17,6 @@ public enum HpackResult
     Malformed,
 }
 
-/// <summary>A decoded field: its name stands at the start of the target, its value directly after it.</summary>
-public readonly record struct HpackField(int NameLength, int ValueLength, FieldKind Kind, bool NeverIndexed)
-{
-    public int Length => NameLength + ValueLength;
-
-    /// <summary>What it counts towards SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 6.5.2).</summary>
-    public int ListSize => NameLength + ValueLength + HpackDynamicTable.EntryOverhead;
-}
-
 /// <summary>
 /// Reads the field blocks of one direction of a connection (RFC 7541), each complete and each to its end, in the order of their arrival.
 /// What a field is and whether it is valid is found once, when it is first read, and kept with it in the dynamic table.
@@ -34,18 +25,13 @@ public sealed class HpackDecoder
 {
     public const int DefaultTableSize = 4096;
 
-    /// <summary>One for the smallest of several changes, one for the last of them (RFC 7541 section 4.2).</summary>
-    const int MaximumSizeUpdates = 2;
-
     /// <summary>Skipped fields up to this size pass through the stack to the dynamic table.</summary>
     const int StackSize = 1024;
 
     readonly HpackDynamicTable table;
     readonly int capacity;
 
-    /// <summary>What the peer may set at the moment, and the lowest that this has been since the last block.</summary>
-    int limit;
-    int lowestLimit;
+    HpackTableLimit limit = new(DefaultTableSize);
 
     /// <summary><paramref name="maximumTableSize"/>: the largest SETTINGS_HEADER_TABLE_SIZE that will ever be sent.</summary>
     public HpackDecoder(int maximumTableSize = DefaultTableSize)
@@ -56,7 +42,6 @@ public sealed class HpackDecoder
         capacity = Math.Max(maximumTableSize, DefaultTableSize);
         table = new HpackDynamicTable(capacity);
         table.SetMaximumSize(DefaultTableSize);
-        limit = lowestLimit = DefaultTableSize;
     }
 
     internal HpackDynamicTable Table => table;
@@ -67,8 +52,7 @@ public sealed class HpackDecoder
     public void SetLimit(int size)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)size, (uint)capacity);
-        limit = size;
-        lowestLimit = Math.Min(lowestLimit, size);
+        limit.Set(size);
     }
 
     /// <summary>
@@ -78,7 +62,7 @@ public sealed class HpackDecoder
     public HpackResult TryRead(ReadOnlySpan<byte> block, ref int at, Span<byte> target, out HpackField field)
     {
         field = default;
-        if (at == 0 && !TryReadSizeUpdates(block, ref at))
+        if (at == 0 && !limit.TryReadUpdates(block, ref at, table))
         {
             return HpackResult.Malformed;
         }
@@ -94,7 +78,7 @@ public sealed class HpackDecoder
         }
 
         var next = at;
-        if (!HpackInteger.TryRead(block, ref next, 7, out var index) || !TryFind(index, out var source, out var nameLength, out var kind))
+        if (!HpackInteger.TryRead(block, ref next, 7, out var index) || !table.TryFind(index, out var source, out var nameLength, out var kind))
         {
             return HpackResult.Malformed;
         }
@@ -112,7 +96,7 @@ public sealed class HpackDecoder
     /// <summary>As <see cref="TryRead"/>, but the field goes into the dynamic table alone.</summary>
     public HpackResult Skip(ReadOnlySpan<byte> block, ref int at)
     {
-        if (at == 0 && !TryReadSizeUpdates(block, ref at))
+        if (at == 0 && !limit.TryReadUpdates(block, ref at, table))
         {
             return HpackResult.Malformed;
         }
@@ -127,7 +111,7 @@ public sealed class HpackDecoder
             return SkipLiteral(block, ref at);
         }
 
-        return HpackInteger.TryRead(block, ref at, 7, out var index) && TryFind(index, out _, out _, out _)
+        return HpackInteger.TryRead(block, ref at, 7, out var index) && table.TryFind(index, out _, out _, out _)
             ? HpackResult.Field
             : HpackResult.Malformed;
     }
@@ -145,29 +129,6 @@ public sealed class HpackDecoder
                     return false;
             }
         }
-    }
-
-    bool TryReadSizeUpdates(ReadOnlySpan<byte> block, ref int at)
-    {
-        for (var count = 0; at < block.Length && (block[at] & 0xe0) == 0x20; count++)
-        {
-            if (count == MaximumSizeUpdates || !HpackInteger.TryRead(block, ref at, 5, out var size)
-                || size > (count == 0 && lowestLimit < table.MaximumSize ? lowestLimit : limit))
-            {
-                return false;
-            }
-
-            table.SetMaximumSize(size);
-        }
-
-        // Larger still than what has been allowed since the last block: the update that has to come first did not come.
-        if (at == 0 && lowestLimit < table.MaximumSize)
-        {
-            return false;
-        }
-
-        lowestLimit = limit;
-        return true;
     }
 
     HpackResult ReadLiteral(ReadOnlySpan<byte> block, ref int at, Span<byte> target, out HpackField field)
@@ -189,7 +150,7 @@ public sealed class HpackDecoder
         }
         else
         {
-            if (!TryFind(literal.NameIndex, out var source, out nameLength, out _))
+            if (!table.TryFind(literal.NameIndex, out var source, out nameLength, out _))
             {
                 return HpackResult.Malformed;
             }
@@ -217,7 +178,7 @@ public sealed class HpackDecoder
         ReadOnlySpan<byte> indexedName = default;
         var nameLength = 0;
         if (!HpackLiteral.TryParse(block, at, out var literal)
-            || (literal.NameIndex != 0 && !TryFind(literal.NameIndex, out indexedName, out nameLength, out _)))
+            || (literal.NameIndex != 0 && !table.TryFind(literal.NameIndex, out indexedName, out nameLength, out _)))
         {
             return HpackResult.Malformed;
         }
@@ -271,25 +232,5 @@ public sealed class HpackDecoder
         {
             field.CopyTo(entry);
         }
-    }
-
-    bool TryFind(int index, out ReadOnlySpan<byte> field, out int nameLength, out FieldKind kind)
-    {
-        if (index > HpackStaticTable.Count && index - HpackStaticTable.Count <= table.Count)
-        {
-            field = table.Read(index - HpackStaticTable.Count, out nameLength, out kind);
-            return true;
-        }
-
-        if (index is > 0 and <= HpackStaticTable.Count)
-        {
-            field = HpackStaticTable.Read(index, out nameLength, out kind);
-            return true;
-        }
-
-        field = default;
-        nameLength = 0;
-        kind = FieldKind.Malformed;
-        return false;
     }
 }

@@ -58,6 +58,27 @@ sealed class HpackDynamicTable(int maximumSize)
         return block.AsSpan((int)(entry.Start - blockStart), entry.NameLength + entry.ValueLength);
     }
 
+    /// <summary>The field that an index of a block stands for: those of the static table come first (RFC 7541 section 2.3.3).</summary>
+    public bool TryFind(int index, out ReadOnlySpan<byte> field, out int nameLength, out FieldKind kind)
+    {
+        if (index > HpackStaticTable.Count && index - HpackStaticTable.Count <= Count)
+        {
+            field = Read(index - HpackStaticTable.Count, out nameLength, out kind);
+            return true;
+        }
+
+        if (index is > 0 and <= HpackStaticTable.Count)
+        {
+            field = HpackStaticTable.Read(index, out nameLength, out kind);
+            return true;
+        }
+
+        field = default;
+        nameLength = 0;
+        kind = FieldKind.Malformed;
+        return false;
+    }
+
     public static int SizeOf(int nameLength, int valueLength) => nameLength + valueLength + EntryOverhead;
 
     /// <summary>

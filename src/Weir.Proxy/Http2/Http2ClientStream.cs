@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Security.Cryptography;
 using Weir.Proxy.Http;
 using Weir.Proxy.Reactor;
 
@@ -9,7 +8,7 @@ namespace Weir.Proxy.Http2;
 sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 {
     readonly MessageHead next = new();
-    readonly byte[] webSocketKey = new byte[24];
+    readonly WebSocketKey key = new();
     StreamState? state;
     int headAt;
     bool hasNext;
@@ -18,7 +17,6 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
     bool isHead;
     bool isConnect;
     bool isUpgrade;
-    bool hasKey;
     bool isTooLarge;
 
     public override bool IsReused => isReused;
@@ -39,7 +37,8 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         opened.Handler = this;
         Failure = Cause.None;
         isReused = connection.IsReused;
-        hasNext = isFinal = hasKey = isTooLarge = false;
+        hasNext = isFinal = isTooLarge = false;
+        key.Clear();
     }
 
     public override void OnReady() => Owner?.OnReady();
@@ -88,8 +87,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 
         if (isUpgrade && Ascii.EqualsLower(name, "sec-websocket-key"u8))
         {
-            hasKey = value.Length == webSocketKey.Length;
-            value[..Math.Min(value.Length, webSocketKey.Length)].CopyTo(webSocketKey);
+            key.Set(value);
             return;
         }
 
@@ -170,20 +168,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         next.Status = 101;
         var fields = state!.Head;
         var buffers = connection.Session.Loop.Buffers;
-        Span<byte> accept = stackalloc byte[28];
-        if (hasKey)
-        {
-            Span<byte> text = stackalloc byte[60];
-            webSocketKey.CopyTo(text);
-            "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"u8.CopyTo(text[24..]);
-            Span<byte> hash = stackalloc byte[20];
-#pragma warning disable CA5350 // RFC 6455 section 4.2.2 asks for SHA-1; nothing is kept secret by it.
-            SHA1.HashData(text, hash);
-#pragma warning restore CA5350
-            Base64.EncodeToUtf8(hash, accept, out _, out _);
-        }
-
-        const int Needed = 9 + 20 + 28;
+        const int Needed = 9 + 20 + WebSocketKey.AcceptSize;
         if (fields.Room.Length < Needed && !fields.Grow(buffers, Needed, BufferPool.BufferSize * 4))
         {
             return false;
@@ -191,15 +176,15 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 
         "websocket"u8.CopyTo(fields.Room);
         next.Upgrade = fields.Take(9);
-        if (!hasKey)
+        if (!key.HasValue)
         {
             return true;
         }
 
         "sec-websocket-accept"u8.CopyTo(fields.Room);
         var name = fields.Take(20);
-        accept.CopyTo(fields.Room);
-        return next.Headers.Add(name, fields.Take(28), KnownHeader.Other);
+        key.WriteAccept(fields.Room[..WebSocketKey.AcceptSize]);
+        return next.Headers.Add(name, fields.Take(WebSocketKey.AcceptSize), KnownHeader.Other);
     }
 
     public override HeadStatus ReadHead(MessageHead head)

@@ -9,24 +9,11 @@ namespace Weir.Proxy.Http2;
 /// </summary>
 sealed class Http2Session
 {
-    /// <summary>Of the streams that have ended on both sides, for what is said of a frame that comes on one.</summary>
-    const int RememberedEnds = 64;
-
-    /// <summary>Of the streams that we have reset, frames may be on their way for as many as can be open at a time; up to this.</summary>
-    const int MaximumRememberedResets = 1024;
-
-    /// <summary>For use by other streams, beyond what can be open at a time.</summary>
-    const int MaximumSpares = 2048;
-
     readonly TcpSocket socket;
     readonly LoopHandler owner;
     readonly IHttp2Role role;
-    readonly int maximumSpares;
-    readonly Dictionary<int, StreamState> streams = [];
-    readonly Stack<StreamState> spares = new();
+    readonly StreamTable streams;
     readonly HpackEncoder encoder;
-    RecentStreams resets;
-    RecentStreams ended = new(RememberedEnds);
     BlockedStreams blocked;
     FlowWindow sendWindow = new(FlowWindow.DefaultSize);
     FlowWindow receiveWindow;
@@ -41,11 +28,9 @@ sealed class Http2Session
         this.role = role;
         Options = options;
 
-        // There may be as many again that have ended and whose content is still on its way.
-        maximumSpares = (int)Math.Min(options.MaximumConcurrentStreams * 2L, MaximumSpares);
+        streams = new StreamTable(options.MaximumConcurrentStreams);
         Output = new Http2Output(loop, socket, options.MaximumOutboundControlFrames);
         Floods = new FloodGuard(loop, options);
-        resets = new RecentStreams(Math.Clamp(options.MaximumConcurrentStreams, RememberedEnds, MaximumRememberedResets));
         encoder = new HpackEncoder(Math.Min(options.HpackTableBytes, HpackDecoder.DefaultTableSize), huffman: false);
         receiveWindow = new FlowWindow(Math.Max(options.ConnectionWindowBytes, FlowWindow.DefaultSize));
     }
@@ -60,31 +45,10 @@ sealed class Http2Session
 
     public int StreamCount => streams.Count;
 
-    /// <summary>
-    /// So many streams are open that the peer may open no more. One that both sides have ended does not count (RFC 9113 section 5.1.2),
-    /// though what came by it may still be on its way; of such there may be as many again.
-    /// </summary>
-    public bool IsFull
-    {
-        get
-        {
-            var most = Options.MaximumConcurrentStreams;
-            if (streams.Count < most || streams.Count >= most * 2L)
-            {
-                return streams.Count >= most;
-            }
+    /// <summary>So many streams are open that the peer may open no more.</summary>
+    public bool IsFull => streams.IsFull;
 
-            var open = 0;
-            foreach (var state in streams.Values)
-            {
-                open += state.IsReceiveEnded && state.IsSendEnded ? 0 : 1;
-            }
-
-            return open >= most;
-        }
-    }
-
-    public IEnumerable<StreamState> Streams => streams.Values;
+    public IEnumerable<StreamState> Streams => streams.All;
 
     /// <summary>The connection is over, for whatever reason.</summary>
     public bool IsClosed { get; private set; }
@@ -117,55 +81,49 @@ sealed class Http2Session
 
     public StreamState Open(int id)
     {
-        var state = spares.TryPop(out var spare) ? spare : new StreamState(this);
+        var state = streams.TryTakeSpare() ?? new StreamState(this);
         state.Open(id, peer.InitialWindowSize, Options.StreamWindowBytes);
-        streams[id] = state;
+        streams.Add(state);
         Floods.CountStream();
         return state;
     }
 
     /// <summary>Null as well for one that was reset, though whoever uses it may still have to let go of it.</summary>
-    public StreamState? Find(int id) => streams.TryGetValue(id, out var state) && !state.IsReset ? state : null;
+    public StreamState? Find(int id) => streams.Find(id);
 
     /// <param name="code">To reset it with; null when both sides have ended it.</param>
     public void Remove(StreamState state, Http2ErrorCode? code)
     {
-        if (!streams.TryGetValue(state.Id, out var known) || !ReferenceEquals(known, state))
+        if (!streams.TryRemove(state))
         {
             return;
         }
 
-        streams.Remove(state.Id);
         if (code is not { } reason)
         {
-            ended.Add(state.Id);
+            streams.OnEnded(state.Id);
         }
         else if (!IsClosed)
         {
             Reset(state.Id, reason);
         }
 
-        // One that waits to send is still linked; it is used again once it has been unlinked.
-        if (!state.IsBlocked && spares.Count < maximumSpares)
-        {
-            spares.Push(state);
-        }
-
+        streams.Keep(state);
         role.OnStreamClosed();
     }
 
     public void Reset(int id, Http2ErrorCode code)
     {
-        resets.Add(id);
+        streams.OnReset(id);
         Output.Reset(id, code);
         ScheduleFlush();
     }
 
     /// <summary>By us, not long ago.</summary>
-    public bool WasReset(int id) => resets.Contains(id);
+    public bool WasReset(int id) => streams.WasReset(id);
 
     /// <summary>By both sides or by the peer, not long ago.</summary>
-    public bool HasEnded(int id) => ended.Contains(id);
+    public bool HasEnded(int id) => streams.HasEnded(id);
 
     /// <summary>Ends one stream; whoever uses it is told.</summary>
     /// <returns>The connection's error.</returns>
@@ -253,7 +211,7 @@ sealed class Http2Session
         for (var state = blocked.TakeAll(); state is not null;)
         {
             var next = BlockedStreams.Next(state);
-            if (streams.TryGetValue(state.Id, out var known) && ReferenceEquals(known, state))
+            if (streams.Contains(state))
             {
                 state.Handler.OnReady();
             }
@@ -274,7 +232,7 @@ sealed class Http2Session
         encoder.SetMaximumTableSize(peer.HeaderTableSize);
         if (peer.InitialWindowSize != before)
         {
-            foreach (var state in streams.Values)
+            foreach (var state in streams.All)
             {
                 if (!state.AdjustSendWindow(peer.InitialWindowSize - before))
                 {
@@ -342,7 +300,7 @@ sealed class Http2Session
         }
 
         IsClosed = true;
-        foreach (var state in streams.Values.ToArray())
+        foreach (var state in streams.All.ToArray())
         {
             state.OnReset(isUnprocessed: false);
             state.Handler.OnReady();

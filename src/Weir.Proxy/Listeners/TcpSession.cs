@@ -164,9 +164,9 @@ sealed class TcpSession : Connection, ILogSubject
 
     void SetTimer()
     {
-        if (!isOver && deadlines.Next is < long.MaxValue and var due && due < Deadline)
+        if (!isOver)
         {
-            loop.Timers.Set(this, due);
+            deadlines.SetTimer(loop, this);
         }
     }
 

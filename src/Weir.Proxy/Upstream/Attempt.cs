@@ -1,30 +1,8 @@
 using Weir.Proxy.Http;
 using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
-using Weir.Proxy.Telemetry;
 
 namespace Weir.Proxy.Upstream;
-
-enum AttemptState : byte
-{
-    None,
-
-    /// <summary>All connections that the cluster allows are in use.</summary>
-    Waiting,
-    Connecting,
-
-    /// <summary>There is a <see cref="Attempt.Stream"/>.</summary>
-    Ready,
-    Failed,
-}
-
-/// <summary>What an attempt is for; the same for every attempt of a request.</summary>
-/// <param name="Subset">Which endpoints of the cluster may be used; as <see cref="SubsetKey"/>.</param>
-/// <param name="Hash">Of the request's key, where the cluster keeps keys together.</param>
-/// <param name="Downstream">The client; null for requests of the proxy's own.</param>
-/// <param name="IsRaw">Bytes, not requests.</param>
-/// <param name="IsHttp2">What the client speaks, for clusters that follow it.</param>
-readonly record struct AttemptTarget(Cluster Cluster, string? Subset, ulong? Hash, Downstream? Downstream, bool IsRaw, bool IsHttp2);
 
 /// <summary>
 /// One try to reach an endpoint: chosen, waited for, connected to, spoken to. Reused from try to try and from request to request. It can
@@ -77,7 +55,7 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         var chosen = upstreams.HostOf(Endpoint, cluster);
 
         // The endpoint that has just failed has no kept connection that could be trusted.
-        if (!target.IsRaw && !isFresh && !ReferenceEquals(Endpoint, avoid) && TryTake(chosen) is { } kept)
+        if (!target.IsRaw && !isFresh && !ReferenceEquals(Endpoint, avoid) && KeptConnections.TryTake(target, chosen) is { } kept)
         {
             Become(kept, chosen);
         }
@@ -86,14 +64,6 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
             Connect(chosen, waitMilliseconds);
         }
     }
-
-    /// <summary>A connection that names its client to the upstream is that client's alone, and made anew.</summary>
-    ClientStream? TryTake(UpstreamHost from) => target.Cluster.ProxyProtocolVersion > 0 ? null : from.IsHttp2(target) switch
-    {
-        true => from.Http2(target.Cluster).TryOpen(target.Cluster),
-        false => from.Http1.TryTake(target.Cluster),
-        null => from.Http2(target.Cluster).TryOpen(target.Cluster) ?? (ClientStream?)from.Http1.TryTake(target.Cluster),
-    };
 
     void Connect(UpstreamHost chosen, int waitMilliseconds)
     {
@@ -152,34 +122,18 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         connecting.Begin();
     }
 
-    /// <summary>
-    /// With no more connections allowed: an idle one to another endpoint of the same subset is better than to wait, and one that this
-    /// request cannot use gives way.
-    /// </summary>
-    /// <returns>Whether a connection may be opened now; the state is <see cref="AttemptState.Ready"/> when an idle one was taken.</returns>
+    /// <summary>With no more connections allowed.</summary>
+    /// <returns>Whether one may be opened now; the state is <see cref="AttemptState.Ready"/> when an idle one was taken.</returns>
     bool MakeRoom()
     {
-        var cluster = target.Cluster;
-        foreach (var other in target.IsRaw ? [] : cluster.Select(target.Subset)!.Endpoints)
+        if (KeptConnections.TryTakeAny(target, loop.Index, out var at, out var from) is { } stream)
         {
-            if (other.State.ByLoop[loop.Index] is UpstreamHost candidate && TryTake(candidate) is { } stream)
-            {
-                Endpoint = other;
-                Become(stream, candidate);
-                return false;
-            }
+            Endpoint = at;
+            Become(stream, from!);
+            return false;
         }
 
-        foreach (var other in cluster.All.Endpoints)
-        {
-            if (other.State.ByLoop[loop.Index] is UpstreamHost { Http1.HasIdle: true } candidate)
-            {
-                candidate.Http1.CloseOneIdle();
-                return cluster.Loads[loop.Index].Connections < cluster.Limits.MaximumConnections;
-            }
-        }
-
-        return false;
+        return KeptConnections.TryMakeRoom(target.Cluster, loop.Index);
     }
 
     void Become(ClientStream stream, UpstreamHost from)
@@ -201,7 +155,7 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         var at = host!;
         Uncount();
         State = AttemptState.None;
-        if (TryTake(at) is { } kept)
+        if (KeptConnections.TryTake(target, at) is { } kept)
         {
             Become(kept, at);
         }
