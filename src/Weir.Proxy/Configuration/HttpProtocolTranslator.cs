@@ -42,7 +42,7 @@ static class HttpProtocolTranslator
             HpackTableBytes = Limited($"{field}.hpack_table_size", options.HpackTableSize, defaults.HpackTableBytes, 0, 1024 * 1024),
             MaximumConcurrentStreams = Limited($"{field}.max_concurrent_streams", options.MaxConcurrentStreams, defaults.MaximumConcurrentStreams, 1, int.MaxValue),
             StreamWindowBytes = Window($"{field}.initial_stream_window_size", options.InitialStreamWindowSize, defaults.StreamWindowBytes),
-            ConnectionWindowBytes = Window($"{field}.initial_connection_window_size", options.InitialConnectionWindowSize, defaults.ConnectionWindowBytes),
+            ConnectionWindowBytes = Window($"{field}.initial_connection_window_size", options.InitialConnectionWindowSize, 0),
             AllowsConnect = options.AllowConnect,
             MaximumOutboundControlFrames = Limited(
                 $"{field}.max_outbound_control_frames", options.MaxOutboundControlFrames, defaults.MaximumOutboundControlFrames, 1, int.MaxValue),

@@ -66,6 +66,13 @@ sealed class Answer(EventLoop loop, LoopHandler owner, UpstreamRequest upstream,
     public bool PassHead(in RouteChoice choice, byte[]? cookie)
     {
         var (stream, response) = (upstream.Stream!, upstream.Response);
+        if (server.Request.IsExtendedConnect && response.Status is >= 200 and < 300)
+        {
+            // The upstream has not agreed to the protocol, and to this client 200 would say that it had.
+            Failure = Cause.UpstreamProtocol;
+            return false;
+        }
+
         deadlines.Touch(loop.Now);
         deadlines.ResponseBegun();
         record.OnResponse(response, stream);

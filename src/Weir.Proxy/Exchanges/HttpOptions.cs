@@ -27,7 +27,6 @@ enum HttpCodec
 /// <summary>How HTTP is served on a filter chain. Times are milliseconds; 0 is none.</summary>
 sealed record HttpOptions : ServerLimits
 {
-    public const int DefaultStreamIdle = 300_000;
 
     public Routing.RouteSlot Routes { get; init; } = new("");
 
@@ -59,9 +58,6 @@ sealed record HttpOptions : ServerLimits
 
     /// <summary>Protocols that a connection may be upgraded to, in lower case; <c>connect</c> for CONNECT.</summary>
     public IReadOnlySet<string> Upgrades { get; init; } = new HashSet<string>();
-
-    /// <summary>Without a byte of content or a head either way.</summary>
-    public int StreamIdleMilliseconds { get; init; } = DefaultStreamIdle;
 
     /// <summary>For the whole request, with its body.</summary>
     public int RequestMilliseconds { get; init; }

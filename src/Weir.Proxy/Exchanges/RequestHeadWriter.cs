@@ -60,7 +60,9 @@ readonly ref struct RequestHeadWriter(ServerStream server, HttpOptions options, 
             target.Field(name, value);
         }
 
-        return target.EndHead(new ContentLength(request.Body == BodyKind.Chunked ? -1 : request.ContentLength, request.Body != BodyKind.None));
+        // Without content there is no length but 0, whatever was declared.
+        var length = request.Body == BodyKind.Length || request.ContentLength == 0 ? request.ContentLength : -1;
+        return target.EndHead(new ContentLength(length, request.Body != BodyKind.None));
     }
 
     void WriteWithPath(ClientStream target, ReadOnlySpan<byte> authority)

@@ -56,6 +56,13 @@ struct RouteChoice
         }
 
         choice.Upgrade = AllowsUpgrade(route, options, request, bytes) ? request.Upgrade : default;
+        if (request.IsExtendedConnect && choice.Upgrade.Length == 0)
+        {
+            // Nothing else can be made of it.
+            reply = LocalReply.NoConnect;
+            return choice;
+        }
+
         if (choice.Cluster.Balancing.Policy is BalancingPolicy.RingHash or BalancingPolicy.Maglev)
         {
             choice.Hash = HashPolicy.Compute(route.HashPolicies, request, bytes, server.Downstream.Peer);

@@ -130,7 +130,11 @@ sealed class UpstreamRequest
                 return UpstreamStatus.Interim;
             case HeadStatus.Final:
                 hasAnswered = true;
-                replay.Release();
+                if (!replay.HasMore)
+                {
+                    replay.Release();
+                }
+
                 return UpstreamStatus.Final;
             case HeadStatus.Failed:
                 return FailedBy(upstream.Failure);
@@ -179,7 +183,8 @@ sealed class UpstreamRequest
         }
 
         var before = content.Bytes;
-        var status = content.Run(server, upstream, !hasAnswered && (upstream.IsHttp2 || replay.HasMore) ? replay : null);
+        // What is being sent again comes first, whatever the upstream has said meanwhile.
+        var status = content.Run(server, upstream, replay.HasMore || (!hasAnswered && upstream.IsHttp2) ? replay : null);
         if (content.Bytes != before)
         {
             deadlines.Touch(loop.Now);

@@ -4,6 +4,10 @@ namespace Weir.Proxy.Http;
 record ServerLimits
 {
     public const int DefaultHeadBytes = 60 * 1024;
+    public const int DefaultStreamIdle = 300_000;
+
+    /// <summary>Of a request and its answer, without a byte of content or a head either way.</summary>
+    public int StreamIdleMilliseconds { get; init; } = DefaultStreamIdle;
 
     /// <summary>Without a request.</summary>
     public int ConnectionIdleMilliseconds { get; init; } = 3600_000;

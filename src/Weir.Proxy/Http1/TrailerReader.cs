@@ -4,8 +4,8 @@ using Weir.Proxy.Reactor;
 namespace Weir.Proxy.Http1;
 
 /// <summary>
-/// Reads the trailers behind a last chunk (RFC 9112 section 7.1.2). Those that say how long a message is, where it goes or what becomes
-/// of the connection are discarded, as RFC 9110 section 6.5.1 has it, so that no recipient merges them into the head.
+/// Reads the trailers behind a last chunk (RFC 9112 section 7.1.2). Those that belong in a head are discarded
+/// (<see cref="ForbiddenTrailers"/>).
 /// </summary>
 struct TrailerReader(BufferPool buffers)
 {
@@ -71,7 +71,7 @@ struct TrailerReader(BufferPool buffers)
                 return false;
             }
 
-            if (!IsOfFraming(name) && !Add(name, value))
+            if (!ForbiddenTrailers.Contains(name) && !Add(name, value))
             {
                 return false;
             }
@@ -91,18 +91,6 @@ struct TrailerReader(BufferPool buffers)
 
         return fields.Add(buffers, name, value, MaximumBytes);
     }
-
-    static bool IsOfFraming(ReadOnlySpan<byte> name) => name.Length switch
-    {
-        2 => Ascii.EqualsLower(name, "te"u8),
-        4 => Ascii.EqualsLower(name, "host"u8),
-        7 => Ascii.EqualsLower(name, "upgrade"u8) || Ascii.EqualsLower(name, "trailer"u8),
-        10 => Ascii.EqualsLower(name, "connection"u8) || Ascii.EqualsLower(name, "keep-alive"u8),
-        14 => Ascii.EqualsLower(name, "content-length"u8),
-        16 => Ascii.EqualsLower(name, "proxy-connection"u8),
-        17 => Ascii.EqualsLower(name, "transfer-encoding"u8),
-        _ => false,
-    };
 
     public void Release()
     {

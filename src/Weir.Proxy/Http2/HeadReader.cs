@@ -60,6 +60,13 @@ sealed class HeadReader(BufferPool buffers, int maximumBytes, int maximumFields,
     /// <summary>An extended CONNECT (RFC 8441) is shown as what it is in HTTP/1.1: GET with an offer to upgrade.</summary>
     HeadResult BecomeUpgrade(MessageHead head, FieldBlock fields)
     {
+        if (head.ContentLength > 0)
+        {
+            // Of a tunnel's bytes there is no length (RFC 9110 section 9.3.6): whoever believed it would take the next request for them.
+            return HeadResult.Malformed;
+        }
+
+        head.ContentLength = -1;
         if (fields.Room.Length < 3 && !fields.Grow(buffers, 3, maximumBytes))
         {
             return HeadResult.TooLarge;
@@ -158,10 +165,14 @@ sealed class HeadReader(BufferPool buffers, int maximumBytes, int maximumFields,
             }
 
             var list = head?.Headers ?? fields.Fields;
-            if (head is null && Known(field.Kind, null) != KnownHeader.Other)
+            if (head is null && ForbiddenTrailers.Contains(name.Of(fields.Bytes)))
             {
-                // A trailer that nobody may merge into the head (RFC 9110 section 6.5.1).
                 continue;
+            }
+
+            if (head is not null && field.Kind == FieldKind.Expect)
+            {
+                head.ExpectsContinue = Ascii.EqualsLower(value.Of(fields.Bytes), "100-continue"u8);
             }
 
             if (list.Count >= maximumFields || !list.Add(name, value, Known(field.Kind, head)))

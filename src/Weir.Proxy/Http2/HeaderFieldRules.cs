@@ -1,5 +1,6 @@
 using System.Buffers;
 using Weir.Proxy.Http;
+using Weir.Proxy.Http1;
 
 namespace Weir.Proxy.Http2;
 
@@ -23,10 +24,6 @@ public static class HeaderFieldRules
 
     static readonly SearchValues<byte> SchemeBytes =
         SearchValues.Create("+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
-
-    /// <summary>Without "@": user information is not allowed (RFC 9113 section 8.3.1).</summary>
-    static readonly SearchValues<byte> AuthorityBytes =
-        SearchValues.Create("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~%!$&'()*+,;=:[]"u8);
 
     /// <summary>Visible ASCII but for the start of a fragment.</summary>
     static readonly SearchValues<byte> PathBytes =
@@ -52,7 +49,7 @@ public static class HeaderFieldRules
         return name.Length switch
         {
             2 when name.SequenceEqual("te"u8) => Ascii.EqualsLower(value, "trailers"u8) ? FieldKind.Te : FieldKind.Malformed,
-            4 when name.SequenceEqual("host"u8) => IsAuthority(value) ? FieldKind.Host : FieldKind.Malformed,
+            4 when name.SequenceEqual("host"u8) => Authority.IsValid(value) ? FieldKind.Host : FieldKind.Malformed,
             6 when name.SequenceEqual("cookie"u8) => FieldKind.Cookie,
             6 when name.SequenceEqual("expect"u8) => FieldKind.Expect,
             7 when name.SequenceEqual("upgrade"u8) => FieldKind.Malformed,
@@ -75,7 +72,7 @@ public static class HeaderFieldRules
             7 when name.SequenceEqual(":scheme"u8) => (FieldKind.Scheme, IsScheme(value)),
             7 when name.SequenceEqual(":status"u8) => (FieldKind.Status, IsStatus(value)),
             9 when name.SequenceEqual(":protocol"u8) => (FieldKind.Protocol, !value.IsEmpty && value.IndexOfAnyExcept(TokenBytes) < 0),
-            10 when name.SequenceEqual(":authority"u8) => (FieldKind.Authority, IsAuthority(value)),
+            10 when name.SequenceEqual(":authority"u8) => (FieldKind.Authority, Authority.IsValid(value)),
             _ => (FieldKind.Malformed, false),
         };
         return isValid ? kind : FieldKind.Malformed;
@@ -88,8 +85,6 @@ public static class HeaderFieldRules
 
     static bool IsLength(ReadOnlySpan<byte> value) =>
         value.Length is > 0 and <= MaximumLengthDigits && value.IndexOfAnyExceptInRange((byte)'0', (byte)'9') < 0;
-
-    static bool IsAuthority(ReadOnlySpan<byte> value) => !value.IsEmpty && value.IndexOfAnyExcept(AuthorityBytes) < 0;
 
     static bool IsScheme(ReadOnlySpan<byte> value) =>
         !value.IsEmpty && char.IsAsciiLetter((char)value[0]) && value.IndexOfAnyExcept(SchemeBytes) < 0;

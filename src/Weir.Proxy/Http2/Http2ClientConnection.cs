@@ -22,6 +22,11 @@ abstract class Http2ClientOwner
 /// <summary>A connection to an upstream that speaks HTTP/2, with the streams of many exchanges.</summary>
 sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 {
+    /// <summary>How long a peer that seems to be gone has to answer a PING.</summary>
+    const int SuspectMilliseconds = 5000;
+
+    const int PatienceMilliseconds = 100;
+
     const int MaximumStreamId = int.MaxValue - 2;
 
     const int MaximumSpares = 2048;
@@ -87,15 +92,57 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 
     public bool HasServed => nextStream > 1;
 
+    public long Now => loop.Now;
+
+    /// <summary>Frames that have come.</summary>
+    public long FramesRead => frames.Frames;
+
+    bool isSuspect;
+
+    /// <summary>
+    /// A request was given up for want of an answer, and nothing at all has come meanwhile: no more are sent until the peer has shown by a
+    /// PING that it is there.
+    /// </summary>
+    /// <param name="since">When the request was sent.</param>
+    public void Suspect(long since)
+    {
+        // A client that goes away at once says nothing of the upstream.
+        if (isSuspect || loop.Now - since < PatienceMilliseconds || isOver || session.IsClosed)
+        {
+            return;
+        }
+
+        isSuspect = true;
+        TimerWheel.Clear(this);
+        Ping();
+        loop.Timers.Set(this, loop.Now + SuspectMilliseconds);
+        owner.OnUnavailable(this);
+    }
+
+    void Ping()
+    {
+        isPinging = true;
+        frames.PingAnswered = false;
+        session.Output.Ping("weirping"u8, isAck: false);
+        session.ScheduleFlush();
+    }
+
+    void OnPingAnswered()
+    {
+        isSuspect = isPinging = false;
+        TimerWheel.Clear(this);
+        owner.OnAvailable(this);
+    }
+
     /// <summary>How many streams may be open at a time.</summary>
     public int Slots => (int)Math.Min(session.PeerMaximumStreams, (uint)session.Options.MaximumConcurrentStreams);
 
-    public bool CanOpen => hasSettings && !isGoingAway && !isOver && !session.IsClosed && session.StreamCount < Slots && nextStream <= lastStream;
+    public bool CanOpen => hasSettings && !isSuspect && !isGoingAway && !isOver && !session.IsClosed && session.StreamCount < Slots && nextStream <= lastStream;
 
     /// <summary>No stream can be opened yet, but that may change: another connection would be no better.</summary>
     public bool IsPromising => IsUsable && (!hasSettings || Slots == 0);
 
-    public bool IsUsable => !isGoingAway && !isOver && !session.IsClosed && nextStream <= lastStream;
+    public bool IsUsable => !isSuspect && !isGoingAway && !isOver && !session.IsClosed && nextStream <= lastStream;
 
     public Http2ClientStream Open()
     {
@@ -103,7 +150,11 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         nextStream += 2;
         var stream = spares.TryTake() ?? new Http2ClientStream(this);
         stream.Begin(state);
-        TimerWheel.Clear(this);
+        if (!isSuspect)
+        {
+            TimerWheel.Clear(this);
+        }
+
         return stream;
     }
 
@@ -133,6 +184,11 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         {
             Close();
             return;
+        }
+
+        if (isSuspect && frames.PingAnswered)
+        {
+            OnPingAnswered();
         }
 
         if (hasMore)
@@ -188,12 +244,13 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
             return;
         }
 
-        isPinging = !isPinging && session.Options.PingIntervalMilliseconds > 0;
-        if (isPinging)
+        if (!isPinging && session.Options.PingIntervalMilliseconds > 0)
         {
-            frames.PingAnswered = false;
-            session.Output.Ping("weirping"u8, isAck: false);
-            session.ScheduleFlush();
+            Ping();
+        }
+        else
+        {
+            isPinging = false;
         }
 
         SetTimer();
@@ -253,7 +310,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         }
         else if (!isOver)
         {
-            if (session.StreamCount == 0)
+            if (session.StreamCount == 0 && !isSuspect)
             {
                 TimerWheel.Clear(this);
                 SetTimer();

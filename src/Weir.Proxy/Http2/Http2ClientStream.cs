@@ -18,8 +18,11 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
     bool isConnect;
     bool isUpgrade;
     bool isTooLarge;
+    long framesBefore;
+    long begun;
 
-    public override bool IsReused => isReused;
+    /// <summary>A connection that is still there has not been closed: what became of the request is the server's doing.</summary>
+    public override bool IsReused => isReused && connection.Session.IsClosed;
 
     public override bool IsHttp2 => true;
 
@@ -37,6 +40,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         opened.Handler = this;
         Failure = Cause.None;
         isReused = connection.IsReused;
+        (framesBefore, begun) = (connection.FramesRead, connection.Now);
         hasNext = isFinal = isTooLarge = false;
         key.Clear();
     }
@@ -230,8 +234,13 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         {
             state = null;
             Owner = null;
+            var isUnanswered = !held.IsReset && !isFinal && held.IsSendEnded && connection.FramesRead == framesBefore;
             held.Close(Http2ErrorCode.Cancel);
             connection.Return(this);
+            if (isUnanswered)
+            {
+                connection.Suspect(begun);
+            }
         }
     }
 

@@ -16,7 +16,19 @@ sealed record Http2Options
 
     /// <summary>What a peer may send ahead on one stream. Smaller than Envoy's, because it is what a stream may cost.</summary>
     public int StreamWindowBytes { get; init; } = SmallestWindow;
-    public int ConnectionWindowBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>
+    /// Of all streams together. Where nothing is said it is what they may send ahead, so that streams whose content nobody takes do not
+    /// hold up the others, which may be other users'.
+    /// </summary>
+    public int ConnectionWindowBytes
+    {
+        get => field > 0 ? field : (int)Math.Clamp((long)MaximumConcurrentStreams * StreamWindowBytes, SmallestConnectionWindow, LargestConnectionWindow);
+        init;
+    }
+
+    const int SmallestConnectionWindow = 1024 * 1024;
+    const int LargestConnectionWindow = 256 * 1024 * 1024;
 
     /// <summary>RFC 8441: WebSocket and others by extended CONNECT.</summary>
     public bool AllowsConnect { get; init; }

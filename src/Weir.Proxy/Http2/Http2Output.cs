@@ -182,7 +182,7 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
         if (control.Add() > maximumControlFrames)
         {
             // A burst is no flood: only what the peer does not read counts.
-            Flush();
+            hasFlushed |= Flush();
             IsFlooded |= control.Count > maximumControlFrames;
             IsBroken |= IsFlooded;
         }
@@ -228,19 +228,23 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
         end = pending;
     }
 
-    /// <returns>Whether something was written.</returns>
+    bool hasFlushed;
+
+    /// <returns>Whether something was written since it was last asked.</returns>
     public bool Flush()
     {
+        var before = hasFlushed;
+        hasFlushed = false;
         if (Pending == 0 || IsBroken)
         {
-            return false;
+            return before;
         }
 
         var sent = socket.Send(block.AsSpan(start, Pending));
         if (sent < 0)
         {
             IsBroken = true;
-            return false;
+            return before;
         }
 
         start += sent;
@@ -255,7 +259,7 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
             lastData = -1;
         }
 
-        return sent > 0;
+        return before || sent > 0;
     }
 
     public void Release()

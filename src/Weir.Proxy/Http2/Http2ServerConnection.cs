@@ -16,6 +16,9 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
 
     /// <summary>From when a client knows that its connection ends until it may open no more streams.</summary>
     const int FarewellMilliseconds = 500;
+
+    /// <summary>The same for a client that does not say that it knows.</summary>
+    const int UnansweredFarewellMilliseconds = 2000;
     Lifetime? lifetime;
     long requests;
     bool hasBegun;
@@ -104,6 +107,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         {
             // The client knows by now; what it had begun to open may still be on its way out of it.
             frames.PingAnswered = false;
+            TimerWheel.Clear(lifetime!);
             server.Loop.Timers.Set(lifetime!, server.Loop.Now + FarewellMilliseconds);
         }
 
@@ -122,40 +126,65 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
     }
 
     /// <summary>
-    /// One deadline at a time: for the beginning, for a frame or a head that has begun, for a connection without requests. It runs from
-    /// when that began, so it is set anew only when something else is waited for, or the next frame.
+    /// The earlier of two deadlines: for the beginning, or a frame or head that has begun; and for a connection without requests, which has
+    /// as long as an answer may rest while the end of one is still to be written. Each runs from when that began: what else the client sends
+    /// meanwhile puts it off no further.
     /// </summary>
     void SetTimer()
     {
-        var limit = !hasBegun || frames.IsInFrame ? Limits.HeadMilliseconds : session.StreamCount == 0 ? Limits.ConnectionIdleMilliseconds : 0;
-        if (limit != timed || (hasBegun && frames.IsInFrame && frames.Frames != timedFrame))
+        if (hasBegun && !frames.IsInFrame)
         {
-            (timed, timedFrame) = (limit, frames.Frames);
+            frameDue = long.MaxValue;
+        }
+        else if (frameDue == long.MaxValue || (hasBegun && frames.Frames != timedFrame))
+        {
+            (frameDue, timedFrame) = (In(Limits.HeadMilliseconds), frames.Frames);
+        }
+
+        var pending = session.Output.Pending;
+        if (!hasBegun || session.StreamCount > 0)
+        {
+            idleDue = long.MaxValue;
+        }
+        else if (idleDue == long.MaxValue || pending != idlePending)
+        {
+            (idleDue, idlePending) = (In(pending > 0 ? Limits.StreamIdleMilliseconds : Limits.ConnectionIdleMilliseconds), pending);
+        }
+
+        var due = Math.Min(frameDue, idleDue);
+        if (due != timed)
+        {
+            timed = due;
             TimerWheel.Clear(this);
-            if (limit > 0)
+            if (due < long.MaxValue)
             {
-                server.Loop.Timers.Set(this, server.Loop.Now + limit);
+                server.Loop.Timers.Set(this, due);
             }
         }
     }
 
-    int timed = -1;
+    long In(int milliseconds) => milliseconds > 0 ? server.Loop.Now + milliseconds : long.MaxValue;
+
+    long timed = long.MaxValue;
+    long frameDue = long.MaxValue;
+    long idleDue = long.MaxValue;
     long timedFrame;
+    int idlePending;
 
     public override void OnDue()
     {
-        timed = -1;
+        timed = long.MaxValue;
         if (isLingering)
         {
             End();
         }
-        else if (session.StreamCount == 0)
+        else if (server.Loop.Now < Math.Min(frameDue, idleDue))
         {
-            session.Fail(Http2ErrorCode.NoError);
+            SetTimer();
         }
-        else if (frames.IsInFrame)
+        else
         {
-            session.Fail(Http2ErrorCode.EnhanceYourCalm);
+            session.Fail(session.StreamCount == 0 ? Http2ErrorCode.NoError : Http2ErrorCode.EnhanceYourCalm);
         }
     }
 
@@ -193,7 +222,8 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
                 stream.Close();
                 return Http2ErrorCode.CompressionError;
             case HeadResult.Malformed:
-                stream.Malformed();
+                stream.BecomeMalformed();
+                server.Handler.Begin(stream, Cause.ClientProtocol, null);
                 return session.Floods.TryReset() ? Http2ErrorCode.NoError : Http2ErrorCode.EnhanceYourCalm;
             case HeadResult.TooLarge:
                 stream.Request.Reset();
@@ -301,6 +331,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
             session.Output.GoAway(int.MaxValue, Http2ErrorCode.NoError);
             frames.PingAnswered = false;
             session.Output.Ping("weirdone"u8, isAck: false);
+            server.Loop.Timers.Set(lifetime, server.Loop.Now + UnansweredFarewellMilliseconds);
             session.ScheduleFlush();
         }
     }

@@ -13,6 +13,9 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
     StreamState? state;
     int headAt;
     int status;
+    bool isTunnel;
+    bool hasContinued;
+    bool isMalformed;
 
     public override Span<byte> RequestBytes => state!.Head.Writable;
 
@@ -38,6 +41,7 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
         state = stream;
         Failure = Cause.None;
         stream.Handler = this;
+        isTunnel = hasContinued = isMalformed = false;
     }
 
     public override void OnReady() => Owner?.OnReady();
@@ -53,6 +57,13 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
         if (result == ReadStatus.Failed)
         {
             Failure = Cause.ClientGone;
+        }
+        else if (result == ReadStatus.Wait && Request.ExpectsContinue && !hasContinued)
+        {
+            // The client may wait to be told that its content is wanted (RFC 9110 section 10.1.1).
+            hasContinued = true;
+            BeginInterim(100);
+            EndHead(ContentLength.Unknown, isLast: false);
         }
 
         return result;
@@ -71,9 +82,11 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 
     public override void BeginHead(int status, ReadOnlySpan<byte> reason)
     {
+        isTunnel = status == 101 || (Request.IsConnect && status is >= 200 and < 300);
         this.status = status == 101 ? 200 : status;
         headAt = -1;
-        if (state!.IsReset)
+        hasContinued |= status >= 200;
+        if (state!.IsReset || isMalformed)
         {
             return;
         }
@@ -101,7 +114,6 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 
         var session = state!.Session;
         var isInterim = status < 200;
-        var isTunnel = status < 300 && (Request.IsExtendedConnect || Request.IsConnect);
         if (length.Length >= 0 && !isInterim && !isTunnel && status != 204)
         {
             Span<byte> digits = stackalloc byte[20];
@@ -120,9 +132,15 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
         return true;
     }
 
-    public override int Send(ReadOnlySpan<byte> content) => state!.Send(content);
+    public override int Send(ReadOnlySpan<byte> content) => isMalformed ? content.Length : state!.Send(content);
 
-    public override void End(FieldBlock? trailers) => state!.End(trailers);
+    public override void End(FieldBlock? trailers)
+    {
+        if (!isMalformed)
+        {
+            state!.End(trailers);
+        }
+    }
 
     public override FlushStatus Flush() => state!.IsReset ? FlushStatus.Broken : FlushStatus.Done;
 
@@ -132,8 +150,14 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 
     public override void Close() => Leave(Http2ErrorCode.Cancel);
 
-    /// <summary>Its head is malformed (RFC 9113 section 8.1.1).</summary>
-    public void Malformed() => Leave(Http2ErrorCode.ProtocolError);
+    /// <summary>
+    /// Its head is malformed (RFC 9113 section 8.1.1): the stream is reset in the place of any answer, when whoever serves has taken note.
+    /// </summary>
+    public void BecomeMalformed()
+    {
+        isMalformed = true;
+        Request.Reset();
+    }
 
     void Leave(Http2ErrorCode code)
     {
@@ -141,7 +165,7 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
         {
             state = null;
             Owner = null;
-            held.Close(code);
+            held.Close(isMalformed ? Http2ErrorCode.ProtocolError : code);
             server.Return(this);
         }
     }

@@ -12,8 +12,6 @@ sealed class Http1Pool(UpstreamHost host)
     Http1ClientStream? idle;
     int idleCount;
 
-    public bool HasIdle => idle is not null;
-
     /// <summary>The idle connection used last, which leads to the others.</summary>
     public Http1ClientStream? FirstIdle => idle;
 
@@ -80,7 +78,17 @@ sealed class Http1Pool(UpstreamHost host)
     }
 
     /// <summary>Makes room for a connection to another endpoint.</summary>
-    public void CloseOneIdle() => idle?.Close();
+    /// <returns>False when none is idle.</returns>
+    public bool TryCloseOneIdle()
+    {
+        if (idle is not { } stream)
+        {
+            return false;
+        }
+
+        stream.Close();
+        return true;
+    }
 
     void Unlink(Http1ClientStream stream)
     {

@@ -18,7 +18,9 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
     Making? making;
     bool isServing;
     bool isAvailable;
-    bool isRetired;
+
+    /// <summary>Its connections end when those who use them and those who wait have been served.</summary>
+    public bool IsRetired { get; private set; }
 
     /// <summary>Attempts that wait for a stream.</summary>
     public PendingQueue Waiting { get; } = new();
@@ -130,7 +132,7 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
         }
 
         Serve();
-        if (isRetired && Waiting.Count == 0)
+        if (IsRetired && Waiting.Count == 0)
         {
             connection.Retire();
         }
@@ -201,14 +203,26 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
         host.OnClosing(connection.Socket, cluster);
     }
 
-    /// <summary>Nobody new comes: its connections end when those who use them and those who wait have been served.</summary>
-    public void Retire()
+    /// <param name="isRetired">False to use it again.</param>
+    public void Retire(bool isRetired)
     {
-        isRetired = true;
-        foreach (var connection in Waiting.Count > 0 && !host.IsRetired ? [] : connections.ToArray())
+        IsRetired = isRetired;
+        foreach (var connection in !isRetired || (Waiting.Count > 0 && !host.IsRetired) ? [] : connections.ToArray())
         {
             connection.Retire();
         }
+    }
+
+    /// <returns>False when none is idle.</returns>
+    public bool TryCloseOneIdle()
+    {
+        if (Waiting.Count > 0 || connections.Find(static c => c.StreamCount == 0 && c.HasServed) is not { } idle)
+        {
+            return false;
+        }
+
+        idle.Close();
+        return true;
     }
 
     /// <summary>A connection in the making, for whoever waits by then.</summary>

@@ -35,9 +35,8 @@ static class KeptConnections
     {
         foreach (var other in cluster.All.Endpoints)
         {
-            if (other.State.ByLoop[loop] is UpstreamHost { Http1.HasIdle: true } candidate)
+            if (other.State.ByLoop[loop] is UpstreamHost candidate && candidate.TryCloseOneIdle())
             {
-                candidate.Http1.CloseOneIdle();
                 return cluster.Loads[loop].Connections < cluster.Limits.MaximumConnections;
             }
         }

@@ -47,16 +47,22 @@ sealed class UpstreamHost : EndpointLoad
         {
             if (pool.IsFor(cluster))
             {
+                if (pool.IsRetired && !IsRetired)
+                {
+                    // What had been changed was changed back.
+                    http2.ForEach(p => p.Retire(p != pool));
+                }
+
                 return pool;
             }
         }
 
         http2.RemoveAll(static p => p.IsEmpty);
-        http2.ForEach(static p => p.Retire());
+        http2.ForEach(static p => p.Retire(true));
         var added = new Http2Pool(this, cluster.Tls);
         if (IsRetired)
         {
-            added.Retire();
+            added.Retire(true);
         }
 
         http2.Add(added);
@@ -75,9 +81,13 @@ sealed class UpstreamHost : EndpointLoad
     {
         IsRetired = true;
         Http1.CloseIdle();
-        http2.ForEach(static p => p.Retire());
+        http2.ForEach(static p => p.Retire(true));
         session.Retire();
     }
+
+    /// <summary>Makes room for a connection that is needed more than an idle one.</summary>
+    /// <returns>False when none is idle.</returns>
+    public bool TryCloseOneIdle() => Http1.TryCloseOneIdle() || http2.Exists(static p => p.TryCloseOneIdle());
 
     /// <summary>A connection is gone, or has become free: somebody who waits may go on.</summary>
     public void OnFreed()
