@@ -59,7 +59,7 @@ sealed class Invariants(SimulationState state, World world, Worker worker, Setti
     public void CheckStandstill()
     {
         if (world.Load.Waiting.Count > 0
-            && (world.Load.Connections < settings.MaximumUpstreamConnections || world.CurrentHosts.Any(h => h.Http1.HasIdle)))
+            && (world.Load.Connections < settings.MaximumUpstreamConnections || world.CurrentHosts.Any(h => h.Http1.FirstIdle is not null)))
         {
             throw new InvariantException($"{world.Load.Waiting.Count} requests wait for a connection, though there are {world.Load.Connections} of {settings.MaximumUpstreamConnections}");
         }

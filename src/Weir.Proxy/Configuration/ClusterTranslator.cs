@@ -37,7 +37,7 @@ sealed class ClusterTranslator(Translation translation)
             throw new ConfigException($"{owner}: auto_config needs a transport socket that agrees on a protocol: TLS");
         }
 
-        if (proxyProtocol > 0 && protocol.Http.Protocol != UpstreamProtocol.Http1)
+        if (proxyProtocol > 0 && (protocol.Http.Protocol != UpstreamProtocol.Http1 || tls?.Context.Alpn.AsSpan().IndexOf("\u0002h2"u8) >= 0))
         {
             throw new ConfigException($"{owner}: transport_socket: the PROXY protocol names one client, and connections of HTTP/2 are shared by many");
         }

@@ -175,6 +175,20 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         }
     }
 
+    public override void Cut()
+    {
+        if (stream is { } serving)
+        {
+            // To whoever serves it is as if the client had gone.
+            socket.Abort();
+            serving.OnReady();
+        }
+        else
+        {
+            Abandon();
+        }
+    }
+
     public override void Abandon()
     {
         if (stream is { } serving)

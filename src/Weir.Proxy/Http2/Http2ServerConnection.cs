@@ -13,6 +13,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
     readonly FrameReader frames;
     readonly HeadReader heads;
     readonly bool allowsConnect;
+    ServerDeadlines deadlines;
 
     /// <summary>From when a client knows that its connection ends until it may open no more streams.</summary>
     const int FarewellMilliseconds = 500;
@@ -36,6 +37,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         this.allowsConnect = allowsConnect;
         Downstream = downstream;
         Limits = limits;
+        deadlines = new ServerDeadlines(limits);
         session = new Http2Session(server.Loop, socket, this, this, options);
         frames = new FrameReader(session, socket, this);
         heads = new HeadReader(server.Loop.Buffers, limits.MaximumHeadBytes, limits.MaximumHeaders, options.HpackTableBytes);
@@ -125,60 +127,26 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         SetTimer();
     }
 
-    /// <summary>
-    /// The earlier of two deadlines: for the beginning, or a frame or head that has begun; and for a connection without requests, which has
-    /// as long as an answer may rest while the end of one is still to be written. Each runs from when that began: what else the client sends
-    /// meanwhile puts it off no further.
-    /// </summary>
     void SetTimer()
     {
-        if (hasBegun && !frames.IsInFrame)
+        var isServing = session.StreamCount > 0;
+        if (deadlines.Change(server.Loop.Now, hasBegun, isServing, session.Output.Pending, frames.IsInFrame, frames.Frames))
         {
-            frameDue = long.MaxValue;
-        }
-        else if (frameDue == long.MaxValue || (hasBegun && frames.Frames != timedFrame))
-        {
-            (frameDue, timedFrame) = (In(Limits.HeadMilliseconds), frames.Frames);
-        }
-
-        var pending = session.Output.Pending;
-        if (!hasBegun || session.StreamCount > 0)
-        {
-            idleDue = long.MaxValue;
-        }
-        else if (idleDue == long.MaxValue || pending != idlePending)
-        {
-            (idleDue, idlePending) = (In(pending > 0 ? Limits.StreamIdleMilliseconds : Limits.ConnectionIdleMilliseconds), pending);
-        }
-
-        var due = Math.Min(frameDue, idleDue);
-        if (due != timed)
-        {
-            timed = due;
             TimerWheel.Clear(this);
-            if (due < long.MaxValue)
+            if (deadlines.Next < long.MaxValue)
             {
-                server.Loop.Timers.Set(this, due);
+                server.Loop.Timers.Set(this, deadlines.Next);
             }
         }
     }
 
-    long In(int milliseconds) => milliseconds > 0 ? server.Loop.Now + milliseconds : long.MaxValue;
-
-    long timed = long.MaxValue;
-    long frameDue = long.MaxValue;
-    long idleDue = long.MaxValue;
-    long timedFrame;
-    int idlePending;
-
     public override void OnDue()
     {
-        timed = long.MaxValue;
         if (isLingering)
         {
             End();
         }
-        else if (server.Loop.Now < Math.Min(frameDue, idleDue))
+        else if (!deadlines.IsDue(server.Loop.Now))
         {
             SetTimer();
         }
@@ -384,6 +352,12 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
 
         socket.Close();
         server.Connections.Remove(this);
+    }
+
+    public override void Cut()
+    {
+        session.Fail(Http2ErrorCode.NoError);
+        End();
     }
 
     public override void Abandon() => End();

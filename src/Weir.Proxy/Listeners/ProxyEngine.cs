@@ -366,17 +366,26 @@ public sealed class ProxyEngine : IWorkerOwner
             IsDraining = true;
         }
 
-        return Task.WhenAll(workers.Select(w =>
-        {
-            var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            w.Loop.Post(() =>
-            {
-                w.Drain();
-                begun.SetResult();
-            });
-            return begun.Task;
-        }));
+        return OnWorkers(static w => w.Drain());
     }
+
+    /// <returns>Done when each has done it.</returns>
+    Task OnWorkers(Action<Worker> action) => Task.WhenAll(workers.Select(w =>
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        w.Loop.Post(() =>
+        {
+            try
+            {
+                action(w);
+            }
+            finally
+            {
+                done.SetResult();
+            }
+        });
+        return done.Task;
+    }));
 
     /// <summary>For a request that is on its way on a connection that was idle when draining began.</summary>
     static readonly TimeSpan DrainGrace = TimeSpan.FromSeconds(1);
@@ -400,6 +409,8 @@ public sealed class ProxyEngine : IWorkerOwner
             await Task.Delay(TimeSpan.FromMilliseconds(10), time).ConfigureAwait(false);
         }
 
+        // What is cut off by the limit is logged as well.
+        await OnWorkers(static w => w.Cut()).ConfigureAwait(false);
         Array.ForEach(loops, l => l.Stop());
         Array.ForEach(loops, l => l.Join());
         LogFiles.Flush(LogPatience);

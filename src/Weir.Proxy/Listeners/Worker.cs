@@ -124,6 +124,9 @@ sealed class Worker
         }
     }
 
+    /// <summary>Ends all that is left.</summary>
+    public void Cut() => Connections.ForEach(c => c.Cut());
+
     const int MostClosedAtOnce = 16;
 
     int CloseIdle(int most, bool evenUsed)

@@ -17,6 +17,9 @@ abstract class Connection(object? servedBy) : LoopHandler
     /// </summary>
     public abstract void Drain();
 
+    /// <summary>Ends it now; what it is doing is cut off, and recorded as that.</summary>
+    public virtual void Cut() => Abandon();
+
     /// <summary>Closes it if it is idle.</summary>
     /// <param name="evenUsed">Also one that has served requests, whose client may be about to send the next.</param>
     /// <returns>Whether it was closed.</returns>

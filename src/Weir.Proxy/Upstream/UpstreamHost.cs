@@ -50,7 +50,7 @@ sealed class UpstreamHost : EndpointLoad
                 if (pool.IsRetired && !IsRetired)
                 {
                     // What had been changed was changed back.
-                    http2.ForEach(p => p.Retire(p != pool));
+                    RetireAllBut(pool);
                 }
 
                 return pool;
@@ -58,7 +58,7 @@ sealed class UpstreamHost : EndpointLoad
         }
 
         http2.RemoveAll(static p => p.IsEmpty);
-        http2.ForEach(static p => p.Retire(true));
+        RetireAllBut(null);
         var added = new Http2Pool(this, cluster.Tls);
         if (IsRetired)
         {
@@ -67,6 +67,14 @@ sealed class UpstreamHost : EndpointLoad
 
         http2.Add(added);
         return added;
+    }
+
+    void RetireAllBut(Http2Pool? kept)
+    {
+        foreach (var pool in http2)
+        {
+            pool.Retire(!ReferenceEquals(pool, kept));
+        }
     }
 
     /// <summary>Requests that wait for a stream of HTTP/2.</summary>
@@ -81,7 +89,7 @@ sealed class UpstreamHost : EndpointLoad
     {
         IsRetired = true;
         Http1.CloseIdle();
-        http2.ForEach(static p => p.Retire(true));
+        RetireAllBut(null);
         session.Retire();
     }
 

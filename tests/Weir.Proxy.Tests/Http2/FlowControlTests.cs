@@ -152,7 +152,7 @@ public class FlowControlTests
             Http2ProxyTests.SpeakHttp2(c);
             c.ConnectTimeout = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(TimeSpan.FromSeconds(30));
         }));
-        Assert.Null(proxy.Routes(ProxyHarness.To("c")));
+        Assert.Null(proxy.Routes(h => h.Http2ProtocolOptions = new() { InitialConnectionWindowSize = 1024 * 1024 }, ProxyHarness.To("c")));
         return proxy;
     }
 }
