@@ -27,7 +27,6 @@ enum HttpCodec
 /// <summary>How HTTP is served on a filter chain. Times are milliseconds; 0 is none.</summary>
 sealed record HttpOptions : ServerLimits
 {
-
     public Routing.RouteSlot Routes { get; init; } = new("");
 
     public HttpCodec Codec { get; init; }

@@ -49,9 +49,6 @@ struct BodyReader
 
     public readonly bool IsDone => state == State.Done;
 
-    /// <summary>Only the end of the connection ends it.</summary>
-    public readonly bool IsUntilClose => kind == BodyKind.UntilClose;
-
     /// <summary>Content left of the stretch that is being read: of the chunk, or of the whole where its length is known.</summary>
     public readonly long Left => kind == BodyKind.UntilClose ? long.MaxValue : left;
 

@@ -4,7 +4,4 @@ namespace Weir.Proxy.Http2;
 public readonly record struct HpackField(int NameLength, int ValueLength, FieldKind Kind, bool NeverIndexed)
 {
     public int Length => NameLength + ValueLength;
-
-    /// <summary>What it counts towards SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 section 6.5.2).</summary>
-    public int ListSize => NameLength + ValueLength + HpackDynamicTable.EntryOverhead;
 }

@@ -11,7 +11,4 @@ sealed class ClusterTable
     public ClusterSlot Slot(string name) => slots.GetOrAdd(name, n => new ClusterSlot(n));
 
     public IEnumerable<Cluster> All => slots.Values.Select(s => s.Current).OfType<Cluster>();
-
-    /// <summary>Forgets a slot that no route holds and no cluster fills.</summary>
-    public void Forget(string name) => slots.TryRemove(name, out _);
 }

@@ -29,8 +29,6 @@ sealed class Connecting(HandshakeQueue handshakes, UpstreamHost host, Cluster cl
     int greeted;
     bool isConnected;
 
-    public Cluster Cluster => cluster;
-
     public void Begin()
     {
         host.Load.Connections++;
