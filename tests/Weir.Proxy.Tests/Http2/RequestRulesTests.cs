@@ -67,7 +67,8 @@ public sealed class RequestRulesTests : IDisposable
         var reset = await client.ReadUntilAsync(f => f.Stream == 1);
 
         Assert.StartsWith("HTTP/1.1 400", answer, StringComparison.Ordinal);
-        Assert.Equal((FrameType.RstStream, Http2ErrorCode.ProtocolError), (reset.Type, reset.Code));
+        Assert.Equal(FrameType.RstStream, reset.Type);
+        Assert.Equal(Http2ErrorCode.ProtocolError, reset.Code);
         Assert.False(seen.IsCompleted);
     }
 
