@@ -98,21 +98,26 @@ public class ConnectionEndTests
         Assert.Equal(Http2ErrorCode.NoError, (await farewell).Code);
     }
 
-    /// <summary>How many bytes of content come to a client that reads nothing for a while.</summary>
-    static async Task<int> PauseAndReadAsync(int port, int length, TimeSpan pause)
+    /// <summary>A client that has asked for so many bytes, and of which the system keeps little.</summary>
+    static async Task<RawPeer> AskAsync(int port, int length)
     {
-        using var socket = new TcpClient { ReceiveBufferSize = 32 * 1024 };
+        var socket = new TcpClient { ReceiveBufferSize = 32 * 1024 };
         await socket.ConnectAsync(IPAddress.Loopback, port);
-        await using var client = new RawPeer(socket.GetStream());
+        var client = new RawPeer(socket.GetStream());
         await client.SendAsync(Preface, Settings((SettingId.InitialWindowSize, 1_000_000_000)), WindowUpdate(0, 1_000_000_000), Get(1, $"/{length}"));
-        await Task.Delay(pause, TimeProvider.System);
+        return client;
+    }
 
+    /// <summary>How many bytes of content come.</summary>
+    static async Task<int> ReadContentAsync(RawPeer client, int length)
+    {
         var received = 0;
         while (received < length && await client.ReadAsync() is { } frame)
         {
             received += frame.Type == FrameType.Data ? frame.Payload.Length : 0;
         }
 
+        await client.DisposeAsync();
         return received;
     }
 
@@ -122,7 +127,7 @@ public class ConnectionEndTests
     {
         // The pause is what is tested, several times the time-out. Of some of these lengths, whatever the buffers of the system hold, only
         // the end is left in the proxy meanwhile.
-        var (idle, pause) = (200, TimeSpan.FromSeconds(1.5));
+        var (idle, pause) = (400, TimeSpan.FromSeconds(1.5));
         var lengths = Enumerable.Range(1, 90).Select(i => i * 40_000).ToArray();
         await using var proxy = new ProxyHarness();
         var port = proxy.Upstream(async stream =>
@@ -137,7 +142,15 @@ public class ConnectionEndTests
         proxy.Clusters(("c", [port]));
         Assert.Null(proxy.Routes(h => h.CommonHttpProtocolOptions = new HttpProtocolOptions { IdleTimeout = Milliseconds(idle) }, ProxyHarness.To("c", TimeSpan.Zero)));
 
-        var received = await Task.WhenAll(lengths.Select(l => PauseAndReadAsync(proxy.Port, l, pause)));
+        // One after the other, as a connection whose request is late is idle.
+        var clients = new List<(RawPeer Peer, int Length)>();
+        foreach (var length in lengths)
+        {
+            clients.Add((await AskAsync(proxy.Port, length), length));
+        }
+
+        await Task.Delay(pause, TimeProvider.System);
+        var received = await Task.WhenAll(clients.Select(c => ReadContentAsync(c.Peer, c.Length)));
 
         Assert.Equal(lengths, received);
     }
