@@ -23,6 +23,7 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
     long requests;
     bool hasBegun;
     bool isGoingAway;
+    bool isFarewellKnown;
     bool isClosing;
     bool isLingering;
     bool isOver;
@@ -103,10 +104,10 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
             return;
         }
 
-        if (isGoingAway && !isClosing && frames.PingAnswered)
+        if (isGoingAway && !isClosing && frames.PingAnswered && !isFarewellKnown)
         {
-            // The client knows by now; what it had begun to open may still be on its way out of it.
-            frames.PingAnswered = false;
+            // The client knows by now; what it had begun to open may still be on its way out of it. Once: to answer again puts off nothing.
+            isFarewellKnown = true;
             TimerWheel.Clear(lifetime!);
             server.Loop.Timers.Set(lifetime!, server.Loop.Now + FarewellMilliseconds);
         }

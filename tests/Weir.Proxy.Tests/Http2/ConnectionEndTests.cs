@@ -56,6 +56,28 @@ public class ConnectionEndTests
     }
 
     [Fact]
+    public async Task A_client_that_answers_the_same_ping_over_and_over_cannot_stay_either()
+    {
+        await using var proxy = new ProxyHarness();
+        proxy.Clusters(("c", [proxy.Answering(Ok)]));
+        Assert.Null(proxy.Routes(h => h.CommonHttpProtocolOptions = new HttpProtocolOptions { MaxRequestsPerConnection = 1 }, ProxyHarness.To("c")));
+        await using var client = await ConnectAsync(proxy);
+        await client.SendAsync(Get(1));
+        var ping = await client.ReadUntilAsync(f => f.Type == FrameType.Ping && !f.Header.IsAck);
+
+        var farewell = client.ReadUntilAsync(FrameType.GoAway);
+        for (var watch = Stopwatch.StartNew(); !farewell.IsCompleted && watch.Elapsed < TimeSpan.FromSeconds(5);)
+        {
+            // More often than the while that is left to a client from its answer on.
+            await client.SendAsync(RawPeer.Frame(FrameType.Ping, FrameFlags.Ack, 0, ping.Payload));
+            await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System);
+        }
+
+        Assert.True(farewell.IsCompleted, "many times as long as is allowed after its answer, and still there");
+        await AssertRefusedAsync(client, 3);
+    }
+
+    [Fact]
     public async Task A_client_that_answers_no_ping_is_not_served_by_a_chain_that_is_gone()
     {
         await using var proxy = new ProxyHarness();
