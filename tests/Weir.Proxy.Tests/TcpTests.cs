@@ -152,6 +152,27 @@ public class TcpTests
         Assert.Contains("x-forwarded-for: 10.1.2.3\r\n", await seen.Task);
     }
 
+    /// <summary>A client may have sent all before its connection is accepted; the loop hears of that only afterwards.</summary>
+    [Fact]
+    public void What_was_seen_of_a_connection_can_be_read_at_once()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        using var client = new System.Net.Sockets.TcpClient();
+        client.Connect((System.Net.IPEndPoint)listener.LocalEndpoint);
+        client.Client.Send("hello"u8);
+        using var accepted = listener.AcceptSocket();
+        accepted.Poll(TimeSpan.FromSeconds(5), System.Net.Sockets.SelectMode.SelectRead);
+        accepted.Blocking = false;
+        using var loop = new Weir.Proxy.Reactor.EventLoop(0, TimeProvider.System);
+        var socket = Weir.Proxy.Reactor.TcpSocket.Accepted(loop, Weir.Proxy.Reactor.Native.Duplicate((int)accepted.Handle))!;
+        Span<byte> bytes = stackalloc byte[5];
+
+        Assert.Equal(5, socket.Peek(bytes));
+        Assert.Equal(5, socket.Receive(bytes));
+        socket.Close();
+    }
+
     static byte[] Version2()
     {
         var bytes = new byte[64];

@@ -146,7 +146,10 @@ sealed unsafe class TcpSocket : IoHandle
     {
         fixed (byte* buffer = target)
         {
-            return fd < 0 ? -Native.Ecanceled : loop.Kernel.Peek(fd, buffer, target.Length);
+            // What is seen can be read, though its event may still be on its way.
+            var seen = fd < 0 ? -Native.Ecanceled : loop.Kernel.Peek(fd, buffer, target.Length);
+            isReadable |= seen > 0;
+            return seen;
         }
     }
 
