@@ -1,7 +1,4 @@
-using Envoy.Config.Core.V3;
-using Envoy.Extensions.AccessLoggers.File.V3;
 using Weir.Proxy.Tests.Http2;
-using Weir.Xds;
 using static Weir.Proxy.Tests.ProxyHarness;
 
 namespace Weir.Proxy.Tests;
@@ -26,15 +23,7 @@ public class DrainLogTests
                 await ReadHeadAsync(stream);
             })]));
             Assert.Null(proxy.Routes(
-                m => m.AccessLog.Add(new Envoy.Config.AccessLog.V3.AccessLog
-                {
-                    Name = "file",
-                    TypedConfig = Pack(XdsTypes.FileAccessLog, new FileAccessLog
-                    {
-                        Path = path,
-                        LogFormat = new SubstitutionFormatString { TextFormat = "%PROTOCOL% %RESPONSE_FLAGS%\n" },
-                    }),
-                }),
+                m => m.AccessLog.Add(LogTo(path, "%PROTOCOL% %RESPONSE_FLAGS%\n")),
                 To("c")));
             var client = await proxy.ConnectAsync();
             if (isHttp2)

@@ -3,7 +3,6 @@ using System.Text.Json.Nodes;
 using Envoy.Config.AccessLog.V3;
 using Envoy.Config.Core.V3;
 using Envoy.Config.Trace.V3;
-using Envoy.Extensions.AccessLoggers.File.V3;
 using Envoy.Extensions.Filters.Network.HttpConnectionManager.V3;
 using Envoy.Type.V3;
 using Google.Protobuf;
@@ -29,11 +28,7 @@ public sealed class ObservabilityTests : IDisposable
 
     string LogPath => Path.Combine(directory, "access.log");
 
-    void Log(HttpConnectionManager manager, SubstitutionFormatString? format) => manager.AccessLog.Add(new AccessLog
-    {
-        Name = "file",
-        TypedConfig = Pack(XdsTypes.FileAccessLog, new FileAccessLog { Path = LogPath, LogFormat = format }),
-    });
+    void Log(HttpConnectionManager manager, SubstitutionFormatString? format) => manager.AccessLog.Add(LogTo(LogPath, format));
 
     async Task<string> LinesAsync(int count)
     {

@@ -8,6 +8,7 @@ using Envoy.Config.Core.V3;
 using Envoy.Config.Endpoint.V3;
 using Envoy.Config.Listener.V3;
 using Envoy.Config.Route.V3;
+using Envoy.Extensions.AccessLoggers.File.V3;
 using Envoy.Extensions.Filters.Http.Router.V3;
 using Envoy.Extensions.Filters.Network.HttpConnectionManager.V3;
 using Envoy.Extensions.Filters.Network.TcpProxy.V3;
@@ -21,6 +22,7 @@ using Weir.Proxy.Telemetry;
 using Weir.Xds;
 using Weir.Xds.Client;
 
+using AccessLog = Envoy.Config.AccessLog.V3.AccessLog;
 using FilterChain = Envoy.Config.Listener.V3.FilterChain;
 using XdsCluster = Envoy.Config.Cluster.V3.Cluster;
 
@@ -115,6 +117,13 @@ sealed class ProxyHarness : IAsyncDisposable
         chain.Filters.Add(new Filter { Name = "tcp", TypedConfig = Pack(XdsTypes.TcpProxy, proxy) });
         return chain;
     }
+
+    /// <summary>An access log in a file.</summary>
+    /// <param name="format">Null for the usual one.</param>
+    public static AccessLog LogTo(string path, SubstitutionFormatString? format) =>
+        new() { Name = "file", TypedConfig = Pack(XdsTypes.FileAccessLog, new FileAccessLog { Path = path, LogFormat = format }) };
+
+    public static AccessLog LogTo(string path, string format) => LogTo(path, new SubstitutionFormatString { TextFormat = format });
 
     public static Any Pack(string type, IMessage message) => new() { TypeUrl = type, Value = message.ToByteString() };
 
@@ -343,7 +352,7 @@ sealed class ProxyHarness : IAsyncDisposable
     public static int FreePort()
     {
         const int First = 10_000;
-        const int Count = 22_000;
+        const int Count = 20_000;
         while (true)
         {
             var port = First + (int)((uint)Interlocked.Increment(ref lastPort) % Count);

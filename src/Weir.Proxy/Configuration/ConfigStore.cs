@@ -25,9 +25,9 @@ public sealed class ConfigStore : IConfigSink
     readonly RouteSet routes;
     readonly ListenerSet listeners;
     readonly ResourceNotes notes;
+    readonly SemaphoreSlim becameBusy = new(0);
     volatile bool isReady;
     volatile bool hasBusyListeners;
-    readonly SemaphoreSlim becameBusy = new(0);
 
     public ConfigStore(ProxyEngine engine, NodeIdentity self)
     {

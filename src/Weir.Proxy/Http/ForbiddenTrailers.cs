@@ -11,7 +11,7 @@ static class ForbiddenTrailers
 {
     static readonly string[] Names =
     [
-        "te", "host", "upgrade", "trailer", "connection", "keep-alive", "content-length", "proxy-connection", "transfer-encoding",
+        "te", "host", "trailer", "content-length",
         "cache-control", "expect", "max-forwards", "pragma", "range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since",
         "if-range", "authorization", "proxy-authorization", "proxy-authenticate", "www-authenticate", "cookie", "set-cookie",
         "content-encoding", "content-type", "content-range", "forwarded", "x-real-ip", "x-request-id",
@@ -24,7 +24,7 @@ static class ForbiddenTrailers
     /// <param name="name">In any case.</param>
     public static bool Contains(ReadOnlySpan<byte> name)
     {
-        if (StartsWith(name, "x-forwarded-"u8) || StartsWith(name, "x-envoy-"u8))
+        if (HopFields.IsOne(name) || StartsWith(name, "x-forwarded-"u8) || StartsWith(name, "x-envoy-"u8))
         {
             return true;
         }

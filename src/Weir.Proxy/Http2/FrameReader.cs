@@ -18,7 +18,8 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
     bool isFirst = true;
     int prefaceLeft;
 
-    static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
+    /// <summary>What a client says first (RFC 9113 section 3.4).</summary>
+    public static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8;
 
     /// <summary>The peer is in the middle of a field block, or of another frame that is not content.</summary>
     public bool IsInFrame => open.Stream != 0 || (!data.IsOpen && !input.IsEmpty);

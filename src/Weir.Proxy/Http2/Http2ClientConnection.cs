@@ -32,6 +32,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
     bool isGoingAway;
     bool isOver;
     bool isPinging;
+    bool isSuspect;
 
     /// <param name="maximumRequests">0 for no limit.</param>
     public Http2ClientConnection(
@@ -47,7 +48,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         frames = new FrameReader(session, socket, this);
         heads = new HeadReader(loop.Buffers, MaximumHead, HeaderList.Maximum, options.HpackTableBytes);
         socket.Handler = this;
-        session.Output.Raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"u8);
+        session.Output.Raw(FrameReader.Preface);
         session.SendPreface(
             (SettingId.EnablePush, 0u), (SettingId.InitialWindowSize, (uint)options.StreamWindowBytes), (SettingId.HeaderTableSize, (uint)options.HpackTableBytes),
             (SettingId.MaxHeaderListSize, (uint)MaximumHead));
@@ -76,12 +77,8 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 
     public bool HasServed => nextStream > 1;
 
-    public long Now => loop.Now;
-
     /// <summary>Frames that have come.</summary>
     public long FramesRead => frames.Frames;
-
-    bool isSuspect;
 
     /// <summary>
     /// A request was given up for want of an answer, and nothing at all has come meanwhile: no more are sent until the peer has shown by a
@@ -97,7 +94,6 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         }
 
         isSuspect = true;
-        TimerWheel.Clear(this);
         Ping();
         loop.Timers.Set(this, loop.Now + SuspectMilliseconds);
         owner.OnUnavailable(this);
@@ -121,7 +117,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
     /// <summary>How many streams may be open at a time.</summary>
     public int Slots => (int)Math.Min(session.PeerMaximumStreams, (uint)session.Options.MaximumConcurrentStreams);
 
-    public bool CanOpen => hasSettings && !isSuspect && !isGoingAway && !isOver && !session.IsClosed && session.StreamCount < Slots && nextStream <= lastStream;
+    public bool CanOpen => hasSettings && IsUsable && session.StreamCount < Slots;
 
     /// <summary>No stream can be opened yet, but that may change: another connection would be no better.</summary>
     public bool IsPromising => IsUsable && (!hasSettings || Slots == 0);
@@ -134,11 +130,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         nextStream += 2;
         var stream = spares.TryTake() ?? new Http2ClientStream(this);
         stream.Begin(state);
-        if (!isSuspect)
-        {
-            TimerWheel.Clear(this);
-        }
-
+        TimerWheel.Clear(this);
         return stream;
     }
 

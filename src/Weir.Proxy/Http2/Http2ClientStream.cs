@@ -40,7 +40,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         opened.Handler = this;
         Failure = Cause.None;
         isReused = connection.IsReused;
-        (framesBefore, begun) = (connection.FramesRead, connection.Now);
+        (framesBefore, begun) = (connection.FramesRead, connection.Session.Loop.Now);
         hasNext = isFinal = isTooLarge = false;
         key.Clear();
     }

@@ -6,6 +6,9 @@ sealed record Http2Options
     /// <summary>RFC 9113 section 6.9.2: less than this cannot be said, only learned.</summary>
     public const int SmallestWindow = 65_535;
 
+    const int SmallestConnectionWindow = 1024 * 1024;
+    const int LargestConnectionWindow = 256 * 1024 * 1024;
+
     public static readonly Http2Options Default = new();
 
     /// <summary>Of the table that headers are compressed by, as the peer may fill it.</summary>
@@ -26,9 +29,6 @@ sealed record Http2Options
         get => field > 0 ? field : (int)Math.Clamp((long)MaximumConcurrentStreams * StreamWindowBytes, SmallestConnectionWindow, LargestConnectionWindow);
         init;
     }
-
-    const int SmallestConnectionWindow = 1024 * 1024;
-    const int LargestConnectionWindow = 256 * 1024 * 1024;
 
     /// <summary>RFC 8441: WebSocket and others by extended CONNECT.</summary>
     public bool AllowsConnect { get; init; }

@@ -9,6 +9,7 @@ sealed class Http2Server(EventLoop loop, LinkedConnections connections, RequestH
     const int MillisecondsBetweenWarnings = 1000;
 
     readonly Spares<Http2ServerStream> spares = new(65_536);
+    long nextWarning;
 
     public EventLoop Loop => loop;
 
@@ -18,8 +19,6 @@ sealed class Http2Server(EventLoop loop, LinkedConnections connections, RequestH
 
     /// <summary>Connections that were ended because their clients flooded them, or stalled within a frame.</summary>
     public long Floods { get; private set; }
-
-    long nextWarning;
 
     /// <summary>Said at most once a second: a flood of connections is none of the log.</summary>
     public void OnFlood(SocketAddressV4 client)

@@ -110,7 +110,6 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         {
             // The client knows by now; what it had begun to open may still be on its way out of it. Once: to answer again puts off nothing.
             isFarewellKnown = true;
-            TimerWheel.Clear(lifetime!);
             server.Loop.Timers.Set(lifetime!, server.Loop.Now + FarewellMilliseconds);
         }
 
@@ -296,7 +295,6 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
             // The streams that the client opens before it has read this are still served.
             isGoingAway = true;
             lifetime ??= new Lifetime(this);
-            TimerWheel.Clear(lifetime);
             session.Output.GoAway(int.MaxValue, Http2ErrorCode.NoError);
             frames.PingAnswered = false;
             session.Output.Ping("weirdone"u8, isAck: false);

@@ -2,7 +2,6 @@ using System.Net;
 using System.Text;
 using Envoy.Config.Core.V3;
 using Envoy.Config.Route.V3;
-using Envoy.Extensions.AccessLoggers.File.V3;
 using Envoy.Extensions.Filters.Network.HttpConnectionManager.V3;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Tests.Http2;
@@ -169,13 +168,5 @@ public sealed class OwnAnswerTests : IDisposable
         Assert.Equal(OpenTelemetry.Proto.SpanStatus.Types.StatusCode.Error, span.Status.Code);
     }
 
-    static void Log(HttpConnectionManager manager, string path) => manager.AccessLog.Add(new Envoy.Config.AccessLog.V3.AccessLog
-    {
-        Name = "file",
-        TypedConfig = Pack(XdsTypes.FileAccessLog, new FileAccessLog
-        {
-            Path = path,
-            LogFormat = new SubstitutionFormatString { TextFormat = "%RESPONSE_CODE% %GRPC_STATUS% %GRPC_STATUS_NUMBER%\n" },
-        }),
-    });
+    static void Log(HttpConnectionManager manager, string path) => manager.AccessLog.Add(LogTo(path, "%RESPONSE_CODE% %GRPC_STATUS% %GRPC_STATUS_NUMBER%\n"));
 }

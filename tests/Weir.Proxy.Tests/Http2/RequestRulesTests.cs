@@ -1,6 +1,3 @@
-using Envoy.Config.AccessLog.V3;
-using Envoy.Config.Core.V3;
-using Envoy.Extensions.AccessLoggers.File.V3;
 using Weir.Proxy.Http2;
 using Weir.Xds;
 using static Weir.Proxy.Tests.Http2.RawPeer;
@@ -20,15 +17,7 @@ public sealed class RequestRulesTests : IDisposable
     public async Task Malformed_requests_are_logged()
     {
         var path = Path.Combine(directory, "access.log");
-        var log = new AccessLog
-        {
-            Name = "file",
-            TypedConfig = ProxyHarness.Pack(XdsTypes.FileAccessLog, new FileAccessLog
-            {
-                Path = path,
-                LogFormat = new SubstitutionFormatString { TextFormat = "%PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS%\n" },
-            }),
-        };
+        var log = ProxyHarness.LogTo(path, "%PROTOCOL% %RESPONSE_CODE% %RESPONSE_FLAGS%\n");
         await using var proxy = new ProxyHarness();
         proxy.Clusters(("c", [proxy.Answering(Ok)]));
         Assert.Null(proxy.Routes(m => m.AccessLog.Add(log), ProxyHarness.To("c")));

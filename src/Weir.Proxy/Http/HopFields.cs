@@ -1,8 +1,9 @@
-using Weir.Proxy.Http;
+namespace Weir.Proxy.Http;
 
-namespace Weir.Proxy.Http2;
-
-/// <summary>Fields that HTTP/2 has no use for (RFC 9113 section 8.2.2): a message with one of them would be malformed.</summary>
+/// <summary>
+/// Fields that say what becomes of a connection of HTTP/1.1 or how its messages are framed. In HTTP/2 a message with one of them is malformed
+/// (RFC 9113 section 8.2.2).
+/// </summary>
 static class HopFields
 {
     public static bool IsOne(ReadOnlySpan<byte> name) => name.Length switch
