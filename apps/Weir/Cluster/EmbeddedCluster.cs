@@ -129,7 +129,6 @@ public sealed class EmbeddedCluster : IAsyncDisposable
 
             KubeconfigFile.Write(data.Kubeconfig, identity.ApiPort, authority.Root, authority.IssueClient("weir-admin", "system:masters", CertificateLifetime));
             await Bootstrap.EnsureAsync(client, catalog, time, cancel);
-            cluster.xds = await XdsHost.StartAsync(data.XdsSocket, publisher, m => Log("xds").LogError("{Message}", m), cancel);
             cluster.Run(informers.RunAsync);
             await informers.SyncedAsync(cancel);
             foreach (var pod in informers.For("", "Pod").All.Where(p => p.Status.Text("podIP") is not null))
@@ -138,6 +137,8 @@ public sealed class EmbeddedCluster : IAsyncDisposable
             }
 
             agent.RemoveStrangers();
+            publisher.Publish();
+            cluster.xds = await XdsHost.StartAsync(data.XdsSocket, publisher, m => Log("xds").LogError("{Message}", m), cancel);
             cluster.Run(publisher.RunAsync);
             cluster.Run(garbage.StartAsync);
             Array.ForEach(controllers, c => cluster.Run(c.RunAsync));

@@ -57,9 +57,9 @@ public sealed class MeshPublisher : ISnapshotSource
         }
     }
 
+    /// <summary>Follows the changes that come after the first <see cref="Publish"/>.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {
-        Publish();
         var writing = statuses.RunAsync(cancel);
         try
         {
@@ -101,7 +101,11 @@ public sealed class MeshPublisher : ISnapshotSource
         while (changes.Reader.Count > 0 && time.GetUtcNow() - began < Longest);
     }
 
-    void Publish()
+    /// <summary>
+    /// Compiles what the informers hold. Called once they are in step, before the first proxy is served: one that comes back from a break
+    /// would take a picture of nothing for the end of all that it has.
+    /// </summary>
+    public void Publish()
     {
         mesh = MeshBuilder.Build(new MeshInputs(
             [.. services.All], [.. endpointSlices.All], [.. pods.All.Where(p => p.Status.Text("phase") is not ("Succeeded" or "Failed"))],
