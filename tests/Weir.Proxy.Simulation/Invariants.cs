@@ -79,9 +79,8 @@ sealed class Invariants(SimulationState state, World world, Worker worker, Setti
         Expect(state.Watch.Count, "exchanges");
         Expect(world.Loads.Sum(l => l.Connections), "connections to upstreams in the clusters' counts");
         Expect(world.Loads.Sum(l => l.Requests), "requests in the clusters' counts");
-        Expect(world.Loads.Sum(l => l.Waiting.Count), "requests that wait for a connection");
+        Expect(world.Loads.Sum(l => l.Pending), "requests that wait for a connection or a stream");
         Expect(world.UpstreamHosts.Sum(h => h.ActiveRequests), "requests in the endpoints' counts");
-        Expect(world.UpstreamHosts.Sum(h => h.WaitingForStreams), "requests that wait for a stream");
         Expect(buffers.Outstanding, "buffers", buffers.Holders);
         Expect(state.Kernel.OpenDescriptors, "descriptors");
         Expect(worker.Loop.Watched, "watched descriptors");

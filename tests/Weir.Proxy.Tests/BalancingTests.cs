@@ -30,6 +30,34 @@ public class BalancingTests
         Loads = [new ClusterLoad()],
     };
 
+    /// <summary>Clusters come and go for as long as a proxy lives; routes that name one find it whenever it comes.</summary>
+    [Fact]
+    public void The_table_keeps_no_cluster_that_is_gone_and_that_no_route_names()
+    {
+        var table = new ClusterTable();
+        var named = table.Slot("named");
+        var cluster = Build(new BalancingOptions(BalancingPolicy.Random), At(1));
+        for (var i = 0; i < 10_000; i++)
+        {
+            table.Set($"c{i}", cluster);
+            table.Set($"c{i}", null);
+            if (i % 1000 == 0)
+            {
+                GC.Collect();
+            }
+        }
+
+        Assert.InRange(table.Count, 1, 5000);
+        Assert.Empty(table.All);
+        table.Set("named", cluster);
+        Assert.Same(cluster, named.Current);
+        Assert.Same(named, table.Slot("named"));
+        table.Set("named", null);
+        Assert.Null(named.Current);
+        table.Set("named", cluster);
+        Assert.Same(cluster, named.Current);
+    }
+
     static int[] Share(Cluster cluster, int draws, Func<int, ulong?>? hash = null)
     {
         using var loop = new EventLoop(0, TimeProvider.System);

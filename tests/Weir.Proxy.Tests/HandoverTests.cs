@@ -169,6 +169,38 @@ public sealed class HandoverTests : IDisposable
         await successor.DrainAsync(TimeSpan.Zero, TimeProvider.System);
     }
 
+    /// <summary>What the control plane takes back does not keep the predecessor for ever.</summary>
+    [Fact]
+    public async Task A_refused_listener_that_is_removed_is_not_waited_for()
+    {
+        await using var first = new ProxyHarness();
+        first.Clusters(("c", [first.Answering(Ok)]));
+        var half = FreePort();
+        Assert.Null(first.Apply(XdsTypes.Listener, ("half", On("half", half))));
+        using var busy = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        busy.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        busy.Listen();
+        using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        var offering = Handover.OfferAsync(Path, first.Engine.ListeningSockets, () => { }, log, stop.Token);
+        var taken = Handover.Take(Path, log)!.Value;
+        var successor = new ProxyEngine(new EngineOptions { Seed = 2 }, new StatsRegistry(1), TimeProvider.System, log);
+        var store = new ConfigStore(successor, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
+        successor.Start(taken.Sockets);
+        store.Apply(XdsTypes.Cluster, [first.Store.InForce.Single(h => h.Type == XdsTypes.Cluster).Resource], []);
+        Xds.Client.ReceivedResource[] listeners =
+            [new("half", "1", Google.Protobuf.MessageExtensions.ToByteString(On("half", half, ((IPEndPoint)busy.LocalEndPoint!).Port)))];
+
+        Assert.Equal(["half"], store.Apply(XdsTypes.Listener, listeners, []).Keys);
+        Assert.False(successor.ServesInherited);
+        Assert.Empty(store.Apply(XdsTypes.Listener, [], ["half"]));
+        Assert.True(successor.ServesInherited);
+
+        successor.CloseInherited();
+        taken.Confirm();
+        await offering;
+        await successor.DrainAsync(TimeSpan.Zero, TimeProvider.System);
+    }
+
     [Fact]
     public async Task Two_hundred_listeners_survive_a_handover_under_load()
     {

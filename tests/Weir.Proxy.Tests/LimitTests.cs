@@ -2,8 +2,10 @@ using System.Net.Sockets;
 using Envoy.Config.Cluster.V3;
 using Envoy.Config.Core.V3;
 using Google.Protobuf.WellKnownTypes;
+using Weir.Proxy.Http2;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Telemetry;
+using Weir.Proxy.Tests.Http2;
 using static Weir.Proxy.Tests.ProxyHarness;
 
 namespace Weir.Proxy.Tests;
@@ -59,6 +61,48 @@ public class LimitTests
         Assert.All(refused, r => Assert.StartsWith("HTTP/1.1 503", r));
         Assert.All(served, s => Assert.StartsWith("HTTP/1.1 200", s));
         Assert.Equal((1, 3L), (most, proxy.Count(503, ResponseFlag.UO, expected: 3)));
+    }
+
+    /// <summary>Those who wait for a stream of a connection that is being made wait as well.</summary>
+    [Fact]
+    public async Task Requests_that_wait_for_HTTP2_are_limited_too()
+    {
+        await using var proxy = new ProxyHarness();
+        var (accepted, release) = (new SemaphoreSlim(0), new SemaphoreSlim(0));
+        var port = proxy.Upstream(async s =>
+        {
+            accepted.Release();
+            await release.WaitAsync();
+            var peer = await RawPeer.AcceptAsync(s);
+            while (await peer.ReadAsync() is { } frame)
+            {
+                if (frame.Type == FrameType.Headers)
+                {
+                    await ScriptedUpstream.AnswerAsync(peer, frame.Stream);
+                }
+            }
+        });
+        Assert.Null(proxy.Cluster("c", [port], c =>
+        {
+            Http2ProxyTests.SpeakHttp2(c);
+            Limit(c, pending: 2);
+        }));
+        proxy.Routes(To("c"));
+
+        Task<string> Ask() => proxy.ExchangeAsync(Get, t => t.EndsWith("fine\r\n0\r\n\r\n", StringComparison.Ordinal) || t.EndsWith("overflow", StringComparison.Ordinal));
+        var first = Ask();
+        Assert.True(await accepted.WaitAsync(TimeSpan.FromSeconds(10)));
+        var rest = Enumerable.Range(0, 4).Select(_ => Ask()).ToList();
+        while (rest.Count > 1)
+        {
+            var done = await Task.WhenAny(rest).WaitAsync(TimeSpan.FromSeconds(10));
+            rest.Remove(done);
+            Assert.StartsWith("HTTP/1.1 503", await done);
+        }
+
+        release.Release();
+        Assert.All(await Task.WhenAll([first, .. rest]), s => Assert.StartsWith("HTTP/1.1 200", s));
+        Assert.Equal(3L, proxy.Count(503, ResponseFlag.UO, expected: 3));
     }
 
     [Fact]
@@ -142,7 +186,7 @@ public class LimitTests
         await WriteAsync(held[1], Get);
         Assert.EndsWith("ok", await ReadAsync(held[1], t => t.EndsWith("ok", StringComparison.Ordinal)));
         held[0].Dispose();
-        Assert.True(SpinWait.SpinUntil(() => proxy.Engine.ActiveConnections == 2, TimeSpan.FromSeconds(5)));
+        Assert.True(SpinWait.SpinUntil(() => proxy.Engine.Workers.ActiveConnections == 2, TimeSpan.FromSeconds(5)));
         Assert.EndsWith("ok", await proxy.ExchangeAsync(Get, t => t.EndsWith("ok", StringComparison.Ordinal)));
         held.ForEach(h => h.Dispose());
     }

@@ -167,7 +167,7 @@ public sealed class ObservabilityTests : IDisposable
 
         await AskAsync(proxy, "GET /secret HTTP/1.1\r\nHost: a\r\n\r\n");
 
-        Assert.True(SpinWait.SpinUntil(() => proxy.Engine.DroppedSpans == 1, TimeSpan.FromSeconds(10)));
+        Assert.True(SpinWait.SpinUntil(() => proxy.Engine.Workers.DroppedSpans == 1, TimeSpan.FromSeconds(10)));
         Assert.False(received.Task.IsCompleted);
     }
 

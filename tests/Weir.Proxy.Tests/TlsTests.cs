@@ -459,7 +459,7 @@ public sealed class TlsTests : IDisposable
 
         await using var honest = await HandshakeAsync(proxy);
         Assert.StartsWith("HTTP/1.1 200", await AskAsync(honest));
-        Assert.True(proxy.Engine.ActiveConnections <= 8192, $"{proxy.Engine.ActiveConnections} connections");
+        Assert.True(proxy.Engine.Workers.ActiveConnections <= 8192, $"{proxy.Engine.Workers.ActiveConnections} connections");
         flood.ForEach(s => s.Dispose());
     }
 }

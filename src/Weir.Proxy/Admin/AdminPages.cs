@@ -104,16 +104,16 @@ static class AdminPages
 
     static (string Name, string Type, string Help, double Value)[] Own(ProxyEngine engine)
     {
-        var (done, failed) = engine.Handshakes;
+        var (done, failed) = engine.Workers.Handshakes;
         return
         [
-            ("weir_proxy_downstream_connections", "gauge", "Connections open now.", engine.ActiveConnections),
-            ("weir_proxy_downstream_connections_shed_total", "counter", "Connections turned away because there were too many.", engine.ShedConnections),
-            ("weir_proxy_http2_floods_total", "counter", "Connections of HTTP/2 ended because their clients flooded them or stalled within a frame.", engine.Http2Floods),
+            ("weir_proxy_downstream_connections", "gauge", "Connections open now.", engine.Workers.ActiveConnections),
+            ("weir_proxy_downstream_connections_shed_total", "counter", "Connections turned away because there were too many.", engine.Workers.ShedConnections),
+            ("weir_proxy_http2_floods_total", "counter", "Connections of HTTP/2 ended because their clients flooded them or stalled within a frame.", engine.Workers.Http2Floods),
             ("weir_proxy_tls_handshakes_total", "counter", "TLS handshakes with clients that succeeded.", done),
             ("weir_proxy_tls_handshake_failures_total", "counter", "TLS handshakes with clients that failed.", failed),
             ("weir_proxy_access_log_dropped_total", "counter", "Lines of access logs that were not written fast enough.", engine.LogFiles.Dropped),
-            ("weir_proxy_spans_dropped_total", "counter", "Spans that no collector got.", engine.DroppedSpans),
+            ("weir_proxy_spans_dropped_total", "counter", "Spans that no collector got.", engine.Workers.DroppedSpans),
             ("weir_proxy_stats_clients_overflowed_total", "counter", "Connections of clients counted under other, because there are too many names.", engine.Stats.ClientsOverflowed),
             ("weir_proxy_overloaded", "gauge", "1 while requests are refused for want of memory.", engine.IsOverloaded ? 1 : 0),
             ("weir_proxy_managed_bytes", "gauge", "Size of the managed heap.", GC.GetTotalMemory(false)),

@@ -49,18 +49,17 @@ sealed class ClusterSet(ProxyEngine engine, ClusterTranslator translator, HeldRe
             throw new ConfigException($"cluster {resource.Name}: its message is named {message.Name}");
         }
 
-        var slot = engine.Clusters.Slot(message.Name);
         var assignment = message.Type == XdsCluster.Types.DiscoveryType.Eds
             ? message.EdsClusterConfig?.ServiceName is { Length: > 0 } service ? service : message.Name : null;
         var endpoints = assignment is not null && held.Find(XdsTypes.Endpoints, assignment) is { } known ? ClusterLoadAssignment.Parser.ParseFrom(known.Value) : null;
         var reading = new Reading();
         try
         {
-            var before = slot.Current;
+            var before = engine.Clusters.Slot(message.Name).Current;
             var built = translator.Translate(message, endpoints, before, Environment.TickCount64, reading);
             clusters[message.Name] = new Built(assignment, reading, false, resource, reading.Secrets);
-            slot.Current = built;
-            engine.RetireEndpoints(before, built);
+            engine.Clusters.Set(message.Name, built);
+            engine.Workers.RetireEndpoints(before, built);
         }
         catch (MissingSecretException)
         {
@@ -73,8 +72,7 @@ sealed class ClusterSet(ProxyEngine engine, ClusterTranslator translator, HeldRe
     {
         held.Remove(XdsTypes.Cluster, name);
         clusters.Remove(name);
-        var slot = engine.Clusters.Slot(name);
-        engine.RetireEndpoints(slot.Current, null);
-        slot.Current = null;
+        engine.Workers.RetireEndpoints(engine.Clusters.Slot(name).Current, null);
+        engine.Clusters.Set(name, null);
     }
 }

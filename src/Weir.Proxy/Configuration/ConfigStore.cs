@@ -1,7 +1,5 @@
 using System.Collections.Frozen;
-using Envoy.Config.Endpoint.V3;
 using Envoy.Extensions.TransportSockets.Tls.V3;
-using Google.Protobuf;
 using Weir.Proxy.Listeners;
 using Weir.Xds;
 using Weir.Xds.Client;
@@ -24,6 +22,7 @@ public sealed class ConfigStore : IConfigSink
     readonly ClusterSet clusters;
     readonly RouteSet routes;
     readonly ListenerSet listeners;
+    readonly Dependencies dependencies;
     readonly ResourceNotes notes;
     readonly SemaphoreSlim becameBusy = new(0);
     volatile bool isReady;
@@ -39,6 +38,7 @@ public sealed class ConfigStore : IConfigSink
         clusters = new ClusterSet(engine, new ClusterTranslator(translation), held);
         routes = new RouteSet(new RouteTranslator(engine.Clusters), held);
         listeners = new ListenerSet(engine, new ListenerTranslator(translation, routes.SlotOf), held);
+        dependencies = new Dependencies(held, clusters, listeners, refusals);
         notes = new ResourceNotes(engine, refusals, (type, name) => type switch
         {
             XdsTypes.Cluster => clusters.Remarks(name),
@@ -162,9 +162,9 @@ public sealed class ConfigStore : IConfigSink
         var refused = type switch
         {
             XdsTypes.Cluster => refusals.Each("cluster", changed, clusters.Apply),
-            XdsTypes.Endpoints => refusals.Each("endpoints", changed, ApplyEndpoints),
+            XdsTypes.Endpoints => refusals.Each("endpoints", changed, dependencies.ApplyEndpoints),
             XdsTypes.Route => refusals.Each("route", changed, routes.Apply),
-            XdsTypes.Secret => refusals.Each("secret", changed, ApplySecret),
+            XdsTypes.Secret => refusals.Each("secret", changed, dependencies.ApplySecret),
             _ => refusals.Each("listener", changed, listeners.Apply),
         };
         Remove(type, removed);
@@ -204,43 +204,6 @@ public sealed class ConfigStore : IConfigSink
         routes.KeepOnly(References_NeedsLock(XdsTypes.Route));
     }
 
-    void ApplyEndpoints(ReceivedResource resource)
-    {
-        _ = ClusterLoadAssignment.Parser.ParseFrom(resource.Value);
-        Replace(XdsTypes.Endpoints, resource, rebuild => clusters.Using(XdsTypes.Endpoints, resource.Name).ToList().ForEach(name => rebuild(() => clusters.Rebuild(name))));
-    }
-
-    void ApplySecret(ReceivedResource resource)
-    {
-        if (Secret.Parser.ParseFrom(resource.Value).TypeCase is Secret.TypeOneofCase.SessionTicketKeys)
-        {
-            throw new ConfigException($"secret {resource.Name}: session_ticket_keys are not supported as a secret");
-        }
-
-        Replace(XdsTypes.Secret, resource, rebuild =>
-        {
-            clusters.Using(XdsTypes.Secret, resource.Name).ToList().ForEach(name => rebuild(() => clusters.Rebuild(name)));
-            listeners.Using(resource.Name).ToList().ForEach(name => rebuild(() => listeners.Rebuild(name)));
-        });
-    }
-
-    /// <summary>Holds the resource while all that uses it is built anew; where that fails, all is built again with the one before.</summary>
-    void Replace(string type, ReceivedResource resource, Action<Action<Action>> eachUser)
-    {
-        var before = held.Find(type, resource.Name);
-        held.Set(type, resource);
-        try
-        {
-            eachUser(rebuild => rebuild());
-        }
-        catch (Exception)
-        {
-            held.Restore(type, resource.Name, before);
-            eachUser(rebuild => _ = refusals.Try($"what uses {resource.Name}", rebuild));
-            throw;
-        }
-    }
-
     void Remove(string type, IReadOnlyList<string> removed)
     {
         foreach (var name in removed)
@@ -263,13 +226,7 @@ public sealed class ConfigStore : IConfigSink
                 listeners.Remove(name);
                 break;
             case XdsTypes.Endpoints:
-                // There are none, which is an answer too: routes need not wait for it.
-                held.Set(type, new ReceivedResource(name, "", ByteString.Empty));
-                foreach (var cluster in clusters.Using(type, name))
-                {
-                    _ = refusals.Try($"cluster {cluster}", () => clusters.Rebuild(cluster));
-                }
-
+                dependencies.RemoveEndpoints(name);
                 break;
             default:
                 held.Remove(type, name);

@@ -40,7 +40,7 @@ sealed class ListenerSet(ProxyEngine engine, ListenerTranslator translator, Held
 
     public void Apply(ReceivedResource resource)
     {
-        busy.Remove(resource.Name);
+        ForgetRefusal(resource.Name);
         Build(resource);
         held.Set(XdsTypes.Listener, resource);
     }
@@ -76,7 +76,13 @@ sealed class ListenerSet(ProxyEngine engine, ListenerTranslator translator, Held
     {
         held.Remove(XdsTypes.Listener, name);
         newest.Remove(name);
+        ForgetRefusal(name);
+    }
+
+    void ForgetRefusal(string name)
+    {
         busy.Remove(name);
+        engine.Forget(name);
     }
 
     /// <summary>Takes those out whose address was taken, to be applied again.</summary>

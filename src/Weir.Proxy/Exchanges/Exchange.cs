@@ -96,7 +96,7 @@ sealed class Exchange : LoopHandler
         var idle = choice.Route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
         deadlines.Begin(loop.Now, choice.TimeoutOf(server), server.Request.Body == BodyKind.None ? 0 : options.RequestMilliseconds, idle);
         phase = Phase.Attempting;
-        upstream.Begin(server, choice, idle);
+        upstream.Begin(server, choice);
         OnReady();
     }
 

@@ -46,7 +46,7 @@ sealed class SideCall : LoopHandler
         received = 0;
         isSent = hasHead = false;
         loop.Timers.Set(this, loop.Now + next.Timeout);
-        attempt.Start(new AttemptTarget(next.Cluster, null, null, null, IsRaw: false, IsHttp2: false), null, isFresh: false, next.Timeout);
+        attempt.Start(new AttemptTarget(next.Cluster, null, null, null, IsRaw: false, IsHttp2: false), null, isFresh: false);
         loop.Defer(this);
     }
 

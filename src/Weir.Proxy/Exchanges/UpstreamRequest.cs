@@ -24,7 +24,6 @@ sealed class UpstreamRequest
     ServerStream server = null!;
     RouteChoice choice;
     BodyPipe content;
-    int waitMilliseconds;
     bool isSent;
     bool hasAnswered;
 
@@ -50,10 +49,9 @@ sealed class UpstreamRequest
     /// <summary>All that the client has to send has been passed on, or is not wanted any more.</summary>
     public bool IsSent => content.IsDone;
 
-    /// <param name="wait">Milliseconds that an attempt may wait for a connection to become free.</param>
-    public void Begin(ServerStream stream, in RouteChoice route, int wait)
+    public void Begin(ServerStream stream, in RouteChoice route)
     {
-        (server, choice, waitMilliseconds) = (stream, route, wait);
+        (server, choice) = (stream, route);
         hasAnswered = false;
         Failure = Cause.None;
         Response.Reset();
@@ -70,7 +68,7 @@ sealed class UpstreamRequest
         content = default;
         var target = new AttemptTarget(
             choice.Cluster!, choice.Target!.Subset, choice.Hash, server.Downstream, server.Request.IsConnect && choice.Route!.TerminatesConnect, server.IsHttp2);
-        attempt.Start(target, record.Facts.Attempts == 1 ? null : failed, isFresh: record.Facts.Attempts == MaximumAttempts, waitMilliseconds);
+        attempt.Start(target, record.Facts.Attempts == 1 ? null : failed, isFresh: record.Facts.Attempts == MaximumAttempts);
     }
 
     /// <summary>Goes on as far as it goes, until the head of the answer is there.</summary>

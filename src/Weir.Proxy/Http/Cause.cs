@@ -10,7 +10,6 @@ enum Cause : byte
     NoCluster,
     NoHealthyEndpoint,
     PendingOverflow,
-    PoolTimeout,
     ConnectionRefused,
     ConnectTimeout,
     TlsFailed,
@@ -54,7 +53,6 @@ readonly record struct CauseDescription(int Status, ResponseFlag Flag, string De
         Set(Cause.NoCluster, 503, ResponseFlag.NC, "cluster_not_found");
         Set(Cause.NoHealthyEndpoint, 503, ResponseFlag.UH, "no_healthy_upstream", "no healthy upstream");
         Set(Cause.PendingOverflow, 503, ResponseFlag.UO, "upstream_reset_before_response_started{overflow}", Prefix + "overflow");
-        Set(Cause.PoolTimeout, 503, ResponseFlag.UO, "upstream_reset_before_response_started{overflow}", Prefix + "overflow");
         Set(Cause.ConnectionRefused, 503, ResponseFlag.UF, "upstream_reset_before_response_started{remote_connection_failure}", Prefix + "connection failure");
         Set(Cause.ConnectTimeout, 503, ResponseFlag.UF, "upstream_reset_before_response_started{connection_timeout}", Prefix + "connection timeout");
         Set(Cause.TlsFailed, 503, ResponseFlag.UF, "upstream_reset_before_response_started{connection_failure,TLS_error}", Prefix + "connection failure, transport failure reason: TLS_error");

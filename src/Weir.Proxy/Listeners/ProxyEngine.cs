@@ -9,35 +9,6 @@ using Weir.Proxy.Upstream;
 
 namespace Weir.Proxy.Listeners;
 
-/// <summary>Settings of the data plane that are not configuration: they hold for the life of the process.</summary>
-public sealed record EngineOptions
-{
-    /// <summary>Event loops.</summary>
-    public int Concurrency { get; init; } = 1;
-
-    /// <summary>Of random choices.</summary>
-    public int Seed { get; init; }
-
-    /// <summary>Of request and trace ids, so that they come again; null for what the operating system gives.</summary>
-    public ulong? RequestIdSeed { get; init; }
-
-    /// <summary>Downstream connections at a time; more are turned away.</summary>
-    public int MaximumConnections { get; init; } = 65_536;
-
-    /// <summary>How long what is kept for use may lie unused, and a loop must have had little to do to count as quiet.</summary>
-    public TimeSpan QuietTime { get; init; } = TimeSpan.FromSeconds(10);
-
-    /// <summary>Descriptors that the process may have open; 0 for what the machine says when it starts.</summary>
-    public long DescriptorLimit { get; init; }
-
-    /// <summary>Resident bytes above which requests are refused; 0 for no limit.</summary>
-    public long MemoryLimit { get; init; }
-}
-
-/// <summary>A listener that could not be put in force.</summary>
-/// <param name="MayPass">Somebody else has its address, and may give it up.</param>
-sealed record PublishError(string Listener, string Message, bool MayPass = false);
-
 /// <summary>What is to be said of a resource: why it was refused, or what of it is not carried out.</summary>
 sealed record ResourceNote(string Type, string Name, bool IsRefused, string Text);
 
@@ -49,17 +20,10 @@ public sealed class ProxyEngine : IWorkerOwner
 
     readonly EventLoop[] loops;
 
-    /// <summary>Those that serve traffic.</summary>
-    readonly Worker[] workers;
-
-    /// <summary>Serves the proxy's own pages, on a thread of its own: what they take holds up no request, and no request holds up a probe.</summary>
-    readonly Worker administration;
     readonly EngineOptions options;
-    readonly Dictionary<SocketAddressV4, (string Listener, int[] Descriptors)> bound = [];
     readonly Dictionary<string, ListenerConfiguration> own = [];
     readonly Lock publishing = new();
-    readonly HashSet<SocketAddressV4> refused = [];
-    Dictionary<SocketAddressV4, List<int>> inherited = [];
+    readonly ListeningSockets sockets = new();
     volatile FrozenDictionary<string, ListenerConfiguration> listeners = FrozenDictionary<string, ListenerConfiguration>.Empty;
     volatile bool isOverloaded;
 
@@ -70,8 +34,8 @@ public sealed class ProxyEngine : IWorkerOwner
         Log = log;
         StartedAt = time.GetUtcNow();
         loops = [.. Enumerable.Range(0, options.Concurrency + 1).Select(i => new EventLoop(i, time) { OnFault = Report, OnWarning = log.Warning })];
-        workers = [.. loops[..options.Concurrency].Select(l => MakeWorker(l, Math.Max(1, options.MaximumConnections / options.Concurrency)))];
-        administration = MakeWorker(loops[^1], MaximumOwnConnections);
+        var each = Math.Max(1, options.MaximumConnections / options.Concurrency);
+        Workers = new WorkerGroup([.. loops[..options.Concurrency].Select(l => MakeWorker(l, each))], MakeWorker(loops[^1], MaximumOwnConnections));
         LogFiles = new LogFiles(options.Concurrency, log);
     }
 
@@ -85,7 +49,7 @@ public sealed class ProxyEngine : IWorkerOwner
         {
             Descriptors = loop.Index == options.Concurrency ? null : DescriptorBudget.For(options.DescriptorLimit > 0 ? options.DescriptorLimit : DescriptorLimit.Current).PerLoop(options.Concurrency),
         };
-        new Trimming(worker, (int)options.QuietTime.TotalMilliseconds).OnDue();
+        new Trimming(worker, options.QuietTime).Begin();
         return worker;
     }
 
@@ -126,15 +90,7 @@ public sealed class ProxyEngine : IWorkerOwner
 
     internal RequestIdSource CreateRequestIds(int loop) => options.RequestIdSeed is { } seed ? new RequestIdSource(seed + (ulong)loop) : new RequestIdSource();
 
-    internal int ActiveConnections => workers.Sum(w => w.Connections.Count);
-
-    internal long DroppedSpans => workers.Sum(w => w.Exchanges.DroppedSpans);
-
-    internal long Http2Floods => workers.Sum(w => w.Http2Floods);
-
-    internal long ShedConnections => workers.Sum(w => w.ShedConnections);
-
-    internal (long Done, long Failed) Handshakes => (workers.Sum(w => w.HandshakesDone), workers.Sum(w => w.HandshakesFailed));
+    internal WorkerGroup Workers { get; }
 
     ListenerConfiguration? IWorkerOwner.FindListener(string name) => listeners.GetValueOrDefault(name);
 
@@ -146,7 +102,7 @@ public sealed class ProxyEngine : IWorkerOwner
     {
         // OpenSSL and the log write where nobody may be reading any more.
         _ = Native.Signal(Native.SigPipe, Native.SigIgnore);
-        inherited = inheritedSockets ?? [];
+        sockets.Inherit(inheritedSockets ?? []);
         if (Publish(listeners) is { } error)
         {
             throw new IOException(error.Message);
@@ -191,135 +147,36 @@ public sealed class ProxyEngine : IWorkerOwner
     {
         lock (publishing)
         {
-            if (IsDraining)
-            {
-                return null;
-            }
-
-            var error = Publish_NeedsLock(next);
-            refused.UnionWith(error is not null && next.TryGetValue(error.Listener, out var loser) ? loser.Addresses : []);
-            refused.ExceptWith(bound.Keys);
-            return error;
+            return IsDraining ? null : Publish_NeedsLock(next);
         }
     }
 
     PublishError? Publish_NeedsLock(FrozenDictionary<string, ListenerConfiguration> next)
     {
         next = next.Where(l => !own.ContainsKey(l.Key)).Concat(own).ToFrozenDictionary();
-        var wanted = new Dictionary<SocketAddressV4, string>();
-        foreach (var listener in next.Values)
-        {
-            foreach (var address in listener.Addresses)
-            {
-                if (!wanted.TryAdd(address, listener.Name))
-                {
-                    // The one that has the address keeps it.
-                    var (loser, keeper) = bound.TryGetValue(address, out var holder) && holder.Listener == listener.Name
-                        ? (wanted[address], listener.Name) : (listener.Name, wanted[address]);
-                    return new PublishError(loser, $"listener {loser}: {address} is taken by listener {keeper}");
-                }
-            }
-        }
-
-        // An address whose listener has another name now keeps its sockets: nobody is refused meanwhile.
-        var gone = bound.Where(b => !wanted.ContainsKey(b.Key)).Select(b => b.Key).ToList();
-        var added = wanted.Where(w => !bound.ContainsKey(w.Key)).ToList();
-        var renamed = wanted.Where(w => bound.TryGetValue(w.Key, out var b) && b.Listener != w.Value).ToList();
-        if (Bind(added, out var sockets) is { } error)
+        if (sockets.TryChange(next.Values, name => Workers.CountFor(own.ContainsKey(name)), out var error) is not { } changes)
         {
             return error;
         }
 
         var before = listeners;
         listeners = next;
-        foreach (var address in gone)
-        {
-            bound.Remove(address);
-            Array.ForEach(All, w => w.Loop.Post(() => w.StopListening(address)));
-        }
-
-        foreach (var (address, name) in renamed)
-        {
-            bound[address] = (name, bound[address].Descriptors);
-            Array.ForEach(All, w => w.Loop.Post(() => w.Rename(address, name)));
-        }
-
-        foreach (var (address, name) in added)
-        {
-            bound[address] = (name, sockets[address]);
-            for (var i = 0; i < sockets[address].Length; i++)
-            {
-                var serving = ServingOf(name);
-                var (worker, descriptor) = (serving[i % serving.Length], sockets[address][i]);
-                worker.Loop.Post(() => worker.Listen(address, descriptor, name));
-            }
-        }
-
+        Workers.Apply(changes, own.ContainsKey);
         if (before.Values.Any(l => !next.TryGetValue(l.Name, out var now) || !ReferenceEquals(now.Chains, l.Chains)))
         {
-            Array.ForEach(workers, w => w.Loop.Post(() => w.RetireWhere(chain => (!next.TryGetValue(chain.Listener, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity)))));
+            Workers.RetireWhere(chain => !next.TryGetValue(chain.Listener, out var now) || !now.Chains.All.Any(n => n.Identity == chain.Identity));
         }
 
         return null;
     }
 
-    /// <summary>Closes what is idle to endpoints that are no longer there.</summary>
-    internal void RetireEndpoints(Cluster? before, Cluster? now)
+    /// <summary>A listener that was refused is not wanted any more, or comes anew.</summary>
+    internal void Forget(string listener)
     {
-        if (before is null || ReferenceEquals(before, now))
+        lock (publishing)
         {
-            return;
+            sockets.Forget(listener);
         }
-
-        var kept = now?.All.Endpoints.Select(e => e.State).ToHashSet() ?? [];
-        foreach (var state in before.All.Endpoints.Select(e => e.State).Where(s => !kept.Contains(s)))
-        {
-            Array.ForEach(workers, w => w.Loop.Post(() => state.ByLoop[w.Loop.Index]?.Dispose()));
-        }
-    }
-
-    Worker[] All => [.. workers, administration];
-
-    Worker[] ServingOf(string listener) => own.ContainsKey(listener) ? [administration] : workers;
-
-    PublishError? Bind(List<KeyValuePair<SocketAddressV4, string>> addresses, out Dictionary<SocketAddressV4, int[]> sockets)
-    {
-        sockets = [];
-        var opened = new List<int>();
-        var claimed = new Dictionary<SocketAddressV4, List<int>>();
-        foreach (var (address, listener) in addresses)
-        {
-            var descriptors = new List<int>();
-            if (inherited.Remove(address, out var taken))
-            {
-                claimed[address] = taken;
-            }
-
-            var serving = ServingOf(listener).Length;
-            for (var i = 0; i < Math.Max(serving, taken?.Count ?? 0); i++)
-            {
-                var fd = taken is null ? ListeningSocket.Bind(address, isShared: serving > 1)
-                    : i < taken.Count ? taken[i]
-                    : Native.Duplicate(taken[i % taken.Count]);
-                if (fd < 0)
-                {
-                    // What was opened here is closed. What a predecessor left stays open: clients may be waiting in its queue.
-                    opened.ForEach(o => _ = Native.Close(o));
-                    claimed.ToList().ForEach(c => inherited[c.Key] = c.Value);
-                    return new PublishError(listener, $"listener {listener}: cannot listen on {address}: {Failure.OfErrno(taken is null ? -fd : Native.Errno)}", taken is null && fd == -Native.EaddrInUse);
-                }
-
-                descriptors.Add(fd);
-                if (taken is null || i >= taken.Count)
-                {
-                    opened.Add(fd);
-                }
-            }
-
-            sockets[address] = [.. descriptors];
-        }
-
-        return null;
     }
 
     /// <summary>Each socket of a predecessor serves, or no listener asks for it; false while one that does is refused.</summary>
@@ -329,7 +186,7 @@ public sealed class ProxyEngine : IWorkerOwner
         {
             lock (publishing)
             {
-                return !inherited.Keys.Any(refused.Contains);
+                return sockets.ServesInherited;
             }
         }
     }
@@ -339,7 +196,7 @@ public sealed class ProxyEngine : IWorkerOwner
     {
         lock (publishing)
         {
-            return [.. bound.SelectMany(b => b.Value.Descriptors.Select(d => (b.Key, d)))];
+            return sockets.All;
         }
     }
 
@@ -348,12 +205,7 @@ public sealed class ProxyEngine : IWorkerOwner
     {
         lock (publishing)
         {
-            foreach (var descriptor in inherited.Values.SelectMany(d => d))
-            {
-                _ = Native.Close(descriptor);
-            }
-
-            inherited = [];
+            sockets.CloseInherited();
         }
     }
 
@@ -361,56 +213,23 @@ public sealed class ProxyEngine : IWorkerOwner
     /// <returns>Done when no loop accepts any more.</returns>
     public Task BeginDrain()
     {
+        EndPublishing();
+        return Workers.BeginDrain();
+    }
+
+    void EndPublishing()
+    {
         lock (publishing)
         {
             IsDraining = true;
         }
-
-        return OnWorkers(static w => w.Drain());
     }
-
-    /// <returns>Done when each has done it.</returns>
-    Task OnWorkers(Action<Worker> action) => Task.WhenAll(workers.Select(w =>
-    {
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        w.Loop.Post(() =>
-        {
-            try
-            {
-                action(w);
-            }
-            finally
-            {
-                done.SetResult();
-            }
-        });
-        return done.Task;
-    }));
-
-    /// <summary>For a request that is on its way on a connection that was idle when draining began.</summary>
-    static readonly TimeSpan DrainGrace = TimeSpan.FromSeconds(1);
 
     /// <summary>Stops accepting, finishes what is being served, and returns when all is done or the limit is reached.</summary>
     public async Task DrainAsync(TimeSpan limit, TimeProvider time)
     {
-        // Counting before that would miss who is accepted in between.
-        await BeginDrain().ConfigureAwait(false);
-        var start = time.GetUtcNow();
-        var deadline = start + limit;
-        var isGraceOver = false;
-        while (time.GetUtcNow() < deadline && Array.Exists(workers, w => w.Connections.Count > 0))
-        {
-            if (!isGraceOver && time.GetUtcNow() - start >= DrainGrace)
-            {
-                isGraceOver = true;
-                Array.ForEach(workers, w => w.Loop.Post(w.CloseIdle));
-            }
-
-            await Task.Delay(TimeSpan.FromMilliseconds(10), time).ConfigureAwait(false);
-        }
-
-        // What is cut off by the limit is logged as well.
-        await OnWorkers(static w => w.Cut()).ConfigureAwait(false);
+        EndPublishing();
+        await Workers.DrainAsync(limit, time).ConfigureAwait(false);
         Array.ForEach(loops, l => l.Stop());
         Array.ForEach(loops, l => l.Join());
         LogFiles.Flush(LogPatience);
@@ -421,29 +240,4 @@ public sealed class ProxyEngine : IWorkerOwner
 
     /// <summary>Runs an action on one of the loops, where its own counters can be read.</summary>
     internal void Post(int loop, Action action) => loops[loop].Post(action);
-
-    /// <summary>Looks now and then at what is no longer needed.</summary>
-    sealed class Trimming(Worker worker, int milliseconds) : TimerEntry
-    {
-        /// <summary>Turns in a second up to which a loop is quiet: it wakes by itself about once, and for metrics that are fetched.</summary>
-        const int QuietTurns = 20;
-
-        long turns;
-        bool isQuiet = true;
-
-        public override void OnDue()
-        {
-            worker.Trim();
-            var loop = worker.Loop;
-            var wasQuiet = isQuiet;
-            isQuiet = (loop.Turn - turns) * 1000 <= (long)QuietTurns * milliseconds;
-            turns = loop.Turn;
-            if (isQuiet && !wasQuiet)
-            {
-                worker.Owner.OnQuiet();
-            }
-
-            loop.Timers.Set(this, loop.Now + milliseconds);
-        }
-    }
 }

@@ -75,7 +75,7 @@ sealed class TcpSession : Connection, ILogSubject
         attempt.Release();
         facts.Attempts++;
         attempt.Start(
-            new AttemptTarget(cluster, target!.Subset, hash, Downstream, IsRaw: true, IsHttp2: false), facts.Attempts == 1 ? null : failed, isFresh: true, 0);
+            new AttemptTarget(cluster, target!.Subset, hash, Downstream, IsRaw: true, IsHttp2: false), facts.Attempts == 1 ? null : failed, isFresh: true);
     }
 
     public override void OnReady()

@@ -187,8 +187,13 @@ sealed class ClusterLoad
     public int Connections;
     public int Requests;
 
+    /// <summary>Requests that wait, for a connection or for a stream of one that is being made.</summary>
+    public int Pending;
+
     /// <summary>Requests that wait for one of the connections the cluster is limited to, in order of arrival.</summary>
-    public readonly PendingQueue Waiting = new();
+    public readonly PendingQueue Waiting;
+
+    public ClusterLoad() => Waiting = new PendingQueue(this);
 }
 
 /// <summary>Labels in one order and form, so that they can be compared as text.</summary>

@@ -10,50 +10,43 @@ abstract class Pending : LoopHandler
     internal Pending? PreviousPending;
 }
 
-/// <summary>What waits for a connection, in order of arrival; linked through the waiting themselves.</summary>
-sealed class PendingQueue
+/// <summary>What waits for a connection or a stream of one, in order of arrival; linked through the waiting themselves.</summary>
+/// <param name="owner">Counts those in all queues of a cluster.</param>
+sealed class PendingQueue(ClusterLoad owner)
 {
+    readonly ClusterLoad load = owner;
     Pending? last;
 
     public int Count { get; private set; }
 
     public Pending? First { get; private set; }
 
-    public void Add(Pending item)
+    /// <param name="first">Before all others: it was first already, and gets its place back.</param>
+    public void Add(Pending item, bool first)
     {
         item.Queue = this;
-        item.PreviousPending = last;
-        item.NextPending = null;
-        if (last is null)
+        item.PreviousPending = first ? null : last;
+        item.NextPending = first ? First : null;
+        if (item.PreviousPending is { } before)
+        {
+            before.NextPending = item;
+        }
+        else
         {
             First = item;
         }
-        else
+
+        if (item.NextPending is { } after)
         {
-            last.NextPending = item;
+            after.PreviousPending = item;
         }
-
-        last = item;
-        Count++;
-    }
-
-    /// <summary>Gives one that was first its place back.</summary>
-    public void AddFirst(Pending item)
-    {
-        item.Queue = this;
-        item.PreviousPending = null;
-        item.NextPending = First;
-        if (First is null)
+        else
         {
             last = item;
         }
-        else
-        {
-            First.PreviousPending = item;
-        }
 
-        First = item;
         Count++;
+        load.Pending++;
     }
 
     /// <summary>Takes it out of whatever queue it is in.</summary>
@@ -85,5 +78,6 @@ sealed class PendingQueue
         item.NextPending = item.PreviousPending = null;
         item.Queue = null;
         queue.Count--;
+        queue.load.Pending--;
     }
 }

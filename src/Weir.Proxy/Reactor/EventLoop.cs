@@ -17,8 +17,7 @@ public sealed class EventLoop : IDisposable
     readonly HandleTable handles = new();
     readonly List<Action> afterTurn = [];
     readonly Thread thread;
-    LoopHandler? firstDeferred;
-    LoopHandler? lastDeferred;
+    DeferredQueue deferred;
     volatile bool isStopping;
     int isAwake;
 
@@ -84,25 +83,7 @@ public sealed class EventLoop : IDisposable
     /// Calls the handler after the other events of this turn; or in the next one, when it is itself running because it was deferred.
     /// By this a busy handler lets others go first, and many small writes become one.
     /// </summary>
-    internal void Defer(LoopHandler handler)
-    {
-        if (handler.IsDeferred)
-        {
-            return;
-        }
-
-        handler.IsDeferred = true;
-        if (lastDeferred is null)
-        {
-            firstDeferred = handler;
-        }
-        else
-        {
-            lastDeferred.NextDeferred = handler;
-        }
-
-        lastDeferred = handler;
-    }
+    internal void Defer(LoopHandler handler) => deferred.Add(handler);
 
     /// <returns>0, or a negative errno: nothing is registered then.</returns>
     internal int Watch(int fd, IoHandle handle, bool accepts)
@@ -145,7 +126,7 @@ public sealed class EventLoop : IDisposable
     /// <summary>One turn; waits for so long at most.</summary>
     internal void RunTurn(int maximumWait)
     {
-        var wait = posted.IsEmpty && firstDeferred is null ? (int)Math.Clamp(Timers.NextDue - kernel.Milliseconds, 0, maximumWait) : 0;
+        var wait = posted.IsEmpty && deferred.IsEmpty ? (int)Math.Clamp(Timers.NextDue - kernel.Milliseconds, 0, maximumWait) : 0;
         var count = kernel.Wait(events, wait);
         Now = kernel.Milliseconds;
         Turn++;
@@ -187,13 +168,9 @@ public sealed class EventLoop : IDisposable
     /// <summary>Those that are deferred meanwhile come next time.</summary>
     void RunDeferred()
     {
-        var handler = firstDeferred;
-        firstDeferred = lastDeferred = null;
-        while (handler is not null)
+        var all = deferred.TakeAll();
+        while (all.Take() is { } handler)
         {
-            var next = handler.NextDeferred;
-            handler.NextDeferred = null;
-            handler.IsDeferred = false;
             try
             {
                 handler.OnReady();
@@ -203,8 +180,6 @@ public sealed class EventLoop : IDisposable
                 OnFault(e);
                 Run(handler.Abandon);
             }
-
-            handler = next;
         }
     }
 

@@ -11,10 +11,7 @@ sealed unsafe class TcpSocket : IoHandle
     readonly EventLoop loop;
     SocketLayer? layer;
     int fd;
-    bool isReadable;
-    bool isWritable;
-    bool isPeerDone;
-    bool isBroken;
+    Readiness known;
     bool isConnecting;
 
     /// <summary>What a write has failed with; 0 for nothing.</summary>
@@ -28,7 +25,8 @@ sealed unsafe class TcpSocket : IoHandle
     /// <summary>A connection that was accepted; its options are those of the listening socket. Null, and closed, when it cannot be watched.</summary>
     public static TcpSocket? Accepted(EventLoop loop, int fd)
     {
-        var socket = new TcpSocket(loop, fd) { isWritable = true };
+        var socket = new TcpSocket(loop, fd);
+        socket.known.IsWritable = true;
         if (loop.Watch(fd, socket, accepts: false) == 0)
         {
             return socket;
@@ -50,7 +48,7 @@ sealed unsafe class TcpSocket : IoHandle
         socket.Handler = handler;
         var result = loop.Kernel.Connect(fd, address);
         socket.isConnecting = result == -Native.Einprogress;
-        socket.isWritable = result == 0;
+        socket.known.IsWritable = result == 0;
         socket.connectResult = result;
         if (!socket.isConnecting)
         {
@@ -75,16 +73,16 @@ sealed unsafe class TcpSocket : IoHandle
     public SocketLayer? Layer => layer;
 
     /// <summary>The peer has closed, or sent bytes nobody asked for: either way an idle connection is of no more use.</summary>
-    public bool IsStale => fd < 0 || isPeerDone || isReadable;
+    public bool IsStale => fd < 0 || known.IsPeerDone || known.IsReadable;
 
     /// <summary>The peer has sent its last byte, some of which may still be unread.</summary>
-    public bool IsPeerDone => isPeerDone;
+    public bool IsPeerDone => known.IsPeerDone;
 
     /// <summary>The connection has been reset, or both directions are closed: nobody is there any more.</summary>
-    public bool IsBroken => isBroken || fd < 0;
+    public bool IsBroken => known.IsBroken || fd < 0;
 
     /// <summary>Reading would give something, if only an end.</summary>
-    public bool IsReadable => isReadable || isPeerDone || fd < 0;
+    public bool IsReadable => known.IsReadable || known.IsPeerDone || fd < 0;
 
     public SocketAddressV4 LocalAddress => fd < 0 ? default : loop.Kernel.LocalAddress(fd);
 
@@ -93,18 +91,11 @@ sealed unsafe class TcpSocket : IoHandle
     public void Attach(SocketLayer added, bool mayRead)
     {
         layer = added;
-        isReadable |= mayRead;
+        known.IsReadable |= mayRead;
     }
 
-    public int Receive(Span<byte> target)
-    {
-        if (!isReadable)
-        {
-            return fd < 0 ? -Native.Ecanceled : isPeerDone ? ReceiveNow(target) : -Native.Eagain;
-        }
-
-        return ReceiveNow(target);
-    }
+    public int Receive(Span<byte> target) =>
+        known.IsReadable || (known.IsPeerDone && fd >= 0) ? ReceiveNow(target) : fd < 0 ? -Native.Ecanceled : -Native.Eagain;
 
     int ReceiveNow(Span<byte> target)
     {
@@ -123,21 +114,7 @@ sealed unsafe class TcpSocket : IoHandle
             result = failure;
         }
 
-        if (result >= 0)
-        {
-            // With edge-triggered events a short read means that the kernel has no more; the next event will say when it has.
-            // After the peer's last byte there is no next event.
-            isReadable = (layer is null ? result == target.Length : layer.MayReadMore) || isPeerDone;
-        }
-        else if (result == -Native.Eagain)
-        {
-            isReadable = false;
-        }
-        else
-        {
-            isPeerDone = isBroken = true;
-        }
-
+        known.OnReceived(result, layer is null ? result == target.Length : layer.MayReadMore);
         return result;
     }
 
@@ -148,7 +125,7 @@ sealed unsafe class TcpSocket : IoHandle
         {
             // What is seen can be read, though its event may still be on its way.
             var seen = fd < 0 ? -Native.Ecanceled : loop.Kernel.Peek(fd, buffer, target.Length);
-            isReadable |= seen > 0;
+            known.IsReadable |= seen > 0;
             return seen;
         }
     }
@@ -160,7 +137,7 @@ sealed unsafe class TcpSocket : IoHandle
         var sent = 0;
         fixed (byte* buffer = source)
         {
-            while (sent < source.Length && isWritable)
+            while (sent < source.Length && known.IsWritable)
             {
                 var result = layer is null ? loop.Kernel.Send(fd, buffer + sent, source.Length - sent) : layer.Send(buffer + sent, source.Length - sent);
                 if (result >= 0)
@@ -169,14 +146,14 @@ sealed unsafe class TcpSocket : IoHandle
                 }
                 else if (result == -Native.Eagain)
                 {
-                    isWritable = false;
+                    known.IsWritable = false;
                 }
                 else if (result != -Native.Eintr)
                 {
                     // The kernel tells an error once: what is read from now on must not look like an orderly end. (EPIPE says that we have
                     // written after the peer's end, which was orderly.)
                     failure = result == -Native.Epipe ? failure : result;
-                    isBroken = true;
+                    known.IsBroken = true;
                     return result;
                 }
             }
@@ -224,7 +201,7 @@ sealed unsafe class TcpSocket : IoHandle
         }
 
         fd = -1;
-        isReadable = isWritable = isConnecting = false;
+        known.IsReadable = known.IsWritable = isConnecting = false;
         Handler = null;
     }
 
@@ -240,14 +217,12 @@ sealed unsafe class TcpSocket : IoHandle
         }
         else if ((events & SocketEvents.Broken) != 0)
         {
-            isBroken = true;
+            known.IsBroken = true;
         }
 
-        isPeerDone |= (events & SocketEvents.PeerDone) != 0;
-        isWritable |= (events & SocketEvents.Writable) != 0;
+        known.Take(events);
         if ((events & SocketEvents.Readable) != 0)
         {
-            isReadable = true;
             layer?.OnReadable();
         }
 

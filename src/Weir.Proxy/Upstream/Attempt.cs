@@ -9,12 +9,21 @@ namespace Weir.Proxy.Upstream;
 /// be given up in any of its states by <see cref="Release"/>, and calls its owner's <see cref="LoopHandler.OnReady"/> when it has come
 /// further by itself.
 /// </summary>
-sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnectingOwner
+sealed class Attempt : IConnectingOwner
 {
-    readonly EventLoop loop = upstreams.Loop;
+    readonly Upstreams upstreams;
+    readonly EventLoop loop;
+    readonly LoopHandler owner;
+    readonly PendingAttempt pending;
     AttemptTarget target;
-    UpstreamHost? host;
+    RequestSlot slot;
     Connecting? connecting;
+
+    public Attempt(Upstreams upstreams, LoopHandler owner)
+    {
+        (this.upstreams, this.owner, loop) = (upstreams, owner, upstreams.Loop);
+        pending = new PendingAttempt(loop, this);
+    }
 
     public AttemptState State { get; private set; }
 
@@ -27,12 +36,11 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
     /// <summary>Why a handshake failed, for the log.</summary>
     public string TransportFailure { get; private set; } = "";
 
-    public UpstreamHost? Host => host;
+    public UpstreamHost? Host => slot.Host;
 
     /// <param name="avoid">The endpoint that has just failed.</param>
     /// <param name="isFresh">No kept connection is trusted.</param>
-    /// <param name="waitMilliseconds">For a connection to become free.</param>
-    public void Start(in AttemptTarget wanted, Endpoint? avoid, bool isFresh, int waitMilliseconds)
+    public void Start(in AttemptTarget wanted, Endpoint? avoid, bool isFresh)
     {
         target = wanted;
         Failure = Cause.None;
@@ -55,90 +63,88 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         var chosen = upstreams.HostOf(Endpoint, cluster);
 
         // The endpoint that has just failed has no kept connection that could be trusted.
-        if (!target.IsRaw && !isFresh && !ReferenceEquals(Endpoint, avoid) && KeptConnections.TryTake(target, chosen) is { } kept)
+        Reach(chosen, mayUseKept: !target.IsRaw && !isFresh && !ReferenceEquals(Endpoint, avoid));
+    }
+
+    void Reach(UpstreamHost chosen, bool mayUseKept)
+    {
+        if (mayUseKept && KeptConnections.TryTake(target, chosen) is { } kept)
         {
             Become(kept, chosen);
         }
         else
         {
-            Connect(chosen, waitMilliseconds);
+            Connect(chosen, wasFirst: false);
         }
     }
 
-    void Connect(UpstreamHost chosen, int waitMilliseconds)
+    /// <param name="wasFirst">Of those that wait: it gets its place back.</param>
+    void Connect(UpstreamHost chosen, bool wasFirst)
     {
         var cluster = target.Cluster;
-        var load = chosen.Load;
-        if (chosen.IsHttp2(target) == true && chosen.Http2(cluster).IsConnecting)
+        var http2 = chosen.IsHttp2(target) == true ? chosen.Http2(cluster) : null;
+        if (http2 is { IsConnecting: true })
         {
             // One of its streams will do.
-            Count(chosen);
-            State = AttemptState.Connecting;
-            chosen.Http2(cluster).Waiting.Add(this);
+            if (TryWait(AttemptState.Connecting, http2.Waiting, wasFirst: false))
+            {
+                slot.Take(chosen);
+            }
+
             return;
         }
 
-        if (load.Connections >= cluster.Limits.MaximumConnections && !MakeRoom())
+        if (chosen.Load.Connections >= cluster.Limits.MaximumConnections)
         {
-            if (State == AttemptState.Ready)
+            if (KeptConnections.TryTakeAny(target, loop.Index, out var at, out var from) is { } stream)
             {
+                Endpoint = at;
+                Become(stream, from!);
                 return;
             }
 
-            if (target.IsRaw || load.Waiting.Count >= cluster.Limits.MaximumPending)
+            if (!KeptConnections.TryMakeRoom(cluster, loop.Index))
             {
-                Fail(Cause.PendingOverflow);
+                TryWait(AttemptState.Waiting, chosen.Load.Waiting, wasFirst);
                 return;
             }
+        }
 
-            State = AttemptState.Waiting;
-            if (wasFirst)
-            {
-                load.Waiting.AddFirst(this);
-            }
-            else
-            {
-                load.Waiting.Add(this);
-            }
-
-            if (waitMilliseconds > 0)
-            {
-                loop.Timers.Set(this, loop.Now + waitMilliseconds);
-            }
-
+        slot.Take(chosen);
+        if (http2 is not null)
+        {
+            Wait(AttemptState.Connecting, http2.Waiting, wasFirst: false);
+            http2.Connect(cluster);
             return;
         }
 
-        Count(chosen);
         State = AttemptState.Connecting;
-        if (chosen.IsHttp2(target) == true)
-        {
-            chosen.Http2(cluster).Waiting.Add(this);
-            chosen.Http2(cluster).Connect(cluster);
-            return;
-        }
-
         connecting = new Connecting(upstreams.Handshakes, chosen, cluster, target.Downstream, this);
         connecting.Begin();
     }
 
-    /// <summary>With no more connections allowed.</summary>
-    /// <returns>Whether one may be opened now; the state is <see cref="AttemptState.Ready"/> when an idle one was taken.</returns>
-    bool MakeRoom()
+    /// <summary>Waits, where one more may; has failed otherwise.</summary>
+    bool TryWait(AttemptState state, PendingQueue queue, bool wasFirst)
     {
-        if (KeptConnections.TryTakeAny(target, loop.Index, out var at, out var from) is { } stream)
+        if (target.IsRaw || target.Cluster.Loads[loop.Index].Pending >= target.Cluster.Limits.MaximumPending)
         {
-            Endpoint = at;
-            Become(stream, from!);
+            Fail(Cause.PendingOverflow);
             return false;
         }
 
-        return KeptConnections.TryMakeRoom(target.Cluster, loop.Index);
+        Wait(state, queue, wasFirst);
+        return true;
+    }
+
+    void Wait(AttemptState state, PendingQueue queue, bool wasFirst)
+    {
+        State = state;
+        queue.Add(pending, wasFirst);
     }
 
     void Become(ClientStream stream, UpstreamHost from)
     {
-        Count(from);
+        slot.Take(from);
         OnStream(stream);
     }
 
@@ -152,18 +158,9 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
     /// <summary>The connection that it waited for is of no use to it: begins anew at the same endpoint.</summary>
     public void Retry()
     {
-        var at = host!;
-        Uncount();
-        State = AttemptState.None;
-        if (KeptConnections.TryTake(target, at) is { } kept)
-        {
-            Become(kept, at);
-        }
-        else
-        {
-            Connect(at, 0);
-        }
-
+        var at = slot.Host!;
+        slot.Release();
+        Reach(at, mayUseKept: true);
         owner.OnReady();
     }
 
@@ -174,39 +171,23 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         State = AttemptState.Ready;
     }
 
-    void Count(UpstreamHost chosen)
-    {
-        host = chosen;
-        host.ActiveRequests++;
-        host.Load.Requests++;
-    }
-
     void Fail(Cause cause)
     {
+        slot.Release();
         Failure = cause;
         State = AttemptState.Failed;
     }
 
     /// <summary>A connection may have become free.</summary>
-    public override void OnReady()
+    public void OnFree()
     {
-        if (State != AttemptState.Waiting)
-        {
-            return;
-        }
-
         var load = target.Cluster.Loads[loop.Index];
-        PendingQueue.Remove(this);
-        State = AttemptState.None;
-        wasFirst = true;
-        Connect(upstreams.HostOf(Endpoint!, target.Cluster), Deadline == long.MaxValue ? 0 : (int)Math.Max(1, Deadline - loop.Now));
-        wasFirst = false;
+        Connect(upstreams.HostOf(Endpoint!, target.Cluster), wasFirst: true);
         if (State == AttemptState.Waiting)
         {
             return;
         }
 
-        TimerWheel.Clear(this);
         if (load.Waiting.First is { } next && load.Connections < target.Cluster.Limits.MaximumConnections)
         {
             loop.Defer(next);
@@ -215,81 +196,34 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         owner.OnReady();
     }
 
-    bool wasFirst;
-
-    /// <summary>Goes without what it was woken for: the next is woken in its place.</summary>
-    void LeaveQueue()
-    {
-        var queue = IsDeferred ? Queue : null;
-        PendingQueue.Remove(this);
-        if (queue?.First is { } next)
-        {
-            loop.Defer(next);
-        }
-    }
-
-    /// <summary>It has waited for too long.</summary>
-    public override void OnDue()
-    {
-        if (State == AttemptState.Waiting)
-        {
-            LeaveQueue();
-            Fail(Cause.PoolTimeout);
-            owner.OnReady();
-        }
-    }
-
-    void IConnectingOwner.OnConnected(TcpSocket socket, string alpn)
+    public void OnConnected(TcpSocket socket, string alpn)
     {
         connecting = null;
-        var (at, cluster) = (host!, target.Cluster);
-        if (target.IsRaw)
-        {
-            OnStream(new RawStream(loop, socket, closing => at.OnClosing(closing, cluster)));
-        }
-        else if (alpn == "h2")
+        var (at, cluster) = (slot.Host!, target.Cluster);
+        if (alpn == "h2" && !target.IsRaw)
         {
             // Its streams can be opened when the endpoint has said what it allows.
-            at.ChoseHttp2 = true;
-            at.Http2(cluster).Waiting.Add(this);
+            Wait(AttemptState.Connecting, at.Http2(cluster).Waiting, wasFirst: false);
             at.Http2(cluster).Add(socket, cluster);
             return;
         }
-        else
-        {
-            at.ChoseHttp2 = false;
-            OnStream(at.Http1.Add(socket, cluster));
-        }
 
+        OnStream(target.IsRaw ? new RawStream(loop, socket, closing => at.OnClosing(closing, cluster)) : at.Http1.Add(socket, cluster));
         owner.OnReady();
     }
-
-    void IConnectingOwner.OnConnectFailed(Cause cause, string detail) => OnConnectFailed(cause, detail);
 
     public void OnConnectFailed(Cause cause, string detail)
     {
         connecting = null;
-        Uncount();
         TransportFailure = detail;
         Fail(cause);
         owner.OnReady();
     }
 
-    void Uncount()
-    {
-        if (host is { } counted)
-        {
-            host = null;
-            counted.ActiveRequests--;
-            counted.Load.Requests--;
-        }
-    }
-
     /// <summary>Over, or given up, in whatever state it is.</summary>
     public void Release()
     {
-        TimerWheel.Clear(this);
-        LeaveQueue();
+        pending.GiveUp();
         State = AttemptState.None;
         if (connecting is { } making)
         {
@@ -297,7 +231,7 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
             making.Cancel();
         }
 
-        Uncount();
+        slot.Release();
         if (Stream is { } stream)
         {
             Stream = null;
@@ -305,5 +239,5 @@ sealed class Attempt(Upstreams upstreams, LoopHandler owner) : Pending, IConnect
         }
     }
 
-    public override void Abandon() => owner.Abandon();
+    public void Abandon() => owner.Abandon();
 }

@@ -40,8 +40,11 @@ sealed class Http1Pool(UpstreamHost host)
     }
 
     /// <summary>A connection that has just been made.</summary>
-    public Http1ClientStream Add(TcpSocket socket, Cluster cluster) =>
-        new(host.Loop, socket, new Http1Link(this, cluster)) { IdleMilliseconds = cluster.IdleMilliseconds };
+    public Http1ClientStream Add(TcpSocket socket, Cluster cluster)
+    {
+        host.ChoseHttp2 = false;
+        return new Http1ClientStream(host.Loop, socket, new Http1Link(this, cluster)) { IdleMilliseconds = cluster.IdleMilliseconds };
+    }
 
     public bool TryKeep(Http1ClientStream stream, Cluster cluster)
     {

@@ -23,7 +23,7 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
     public bool IsRetired { get; private set; }
 
     /// <summary>Attempts that wait for a stream.</summary>
-    public PendingQueue Waiting { get; } = new();
+    public PendingQueue Waiting { get; } = new(owner.Load);
 
     /// <summary>There will be streams to wait for: a connection is being made, or its endpoint has not allowed any yet.</summary>
     public bool IsConnecting => making is not null || connections.Exists(static c => c.IsPromising);
@@ -74,9 +74,13 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
     }
 
     /// <summary>A connection that turned out to speak HTTP/2.</summary>
-    public void Add(TcpSocket socket, Cluster cluster) => connections.Add(new Http2ClientConnection(
-        host.Loop, socket, new Link(this, cluster), cluster.Http.Http2, cluster.IdleMilliseconds, cluster.ConnectTimeoutMilliseconds,
-        cluster.MaximumRequestsPerConnection));
+    public void Add(TcpSocket socket, Cluster cluster)
+    {
+        host.ChoseHttp2 = true;
+        connections.Add(new Http2ClientConnection(
+            host.Loop, socket, new Link(this, cluster), cluster.Http.Http2, cluster.IdleMilliseconds, cluster.ConnectTimeoutMilliseconds,
+            cluster.MaximumRequestsPerConnection));
+    }
 
     void OnConnected(TcpSocket socket, Cluster cluster, string alpn)
     {
@@ -84,7 +88,6 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
         if (cluster.Http.Protocol == UpstreamProtocol.Alpn && alpn != "h2")
         {
             // It was thought to choose HTTP/2, and has not: those who wait begin anew, the first with this connection.
-            host.ChoseHttp2 = false;
             host.Http1.Add(socket, cluster).Keep();
             WakeAll();
             return;
@@ -103,22 +106,17 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
         }
     }
 
-    /// <summary>Those who wait now are told; they may come back at once, and are then among those who wait for the next.</summary>
-    void FailAll(Cause cause, string detail)
-    {
-        for (var left = Waiting.Count; left > 0 && Waiting.First is Attempt attempt; left--)
-        {
-            PendingQueue.Remove(attempt);
-            attempt.OnConnectFailed(cause, detail);
-        }
-    }
+    void FailAll(Cause cause, string detail) => TellAll(a => a.OnConnectFailed(cause, detail));
 
-    void WakeAll()
+    void WakeAll() => TellAll(static a => a.Retry());
+
+    /// <summary>Those who wait now; they may come back at once, and are then among those who wait for the next.</summary>
+    void TellAll(Action<Attempt> tell)
     {
-        for (var left = Waiting.Count; left > 0 && Waiting.First is Attempt attempt; left--)
+        for (var left = Waiting.Count; left > 0 && Waiting.First is PendingAttempt pending; left--)
         {
-            PendingQueue.Remove(attempt);
-            attempt.Retry();
+            PendingQueue.Remove(pending);
+            tell(pending.Attempt);
         }
     }
 
@@ -162,10 +160,10 @@ sealed class Http2Pool(UpstreamHost owner, TlsClient? rules)
                 for (var i = 0; i < connections.Count; i++)
                 {
                     var connection = connections[i];
-                    while (connection.CanOpen && Waiting.First is Attempt attempt)
+                    while (connection.CanOpen && Waiting.First is PendingAttempt pending)
                     {
-                        PendingQueue.Remove(attempt);
-                        attempt.OnStreamOpened(connection.Open());
+                        PendingQueue.Remove(pending);
+                        pending.Attempt.OnStreamOpened(connection.Open());
                     }
                 }
             }

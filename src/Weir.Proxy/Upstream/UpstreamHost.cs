@@ -77,9 +77,6 @@ sealed class UpstreamHost : EndpointLoad
         }
     }
 
-    /// <summary>Requests that wait for a stream of HTTP/2.</summary>
-    public int WaitingForStreams => http2.Sum(static p => p.Waiting.Count);
-
     /// <summary>To resume TLS with.</summary>
     public nint SessionFor(TlsClient tls) => tls.ResumesSessions ? session.For(tls.Context) : 0;
 

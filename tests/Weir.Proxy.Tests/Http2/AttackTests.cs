@@ -71,7 +71,7 @@ public class AttackTests
         Assert.Equal(Calm, await peer.OutcomeAsync(waitsForAnswer: false));
         await sending;
         await AssertServesAsync(proxy);
-        Assert.Equal(1, proxy.Engine.Http2Floods);
+        Assert.Equal(1, proxy.Engine.Workers.Http2Floods);
         Assert.Contains("a connection of HTTP/2 from 127.0.0.1:", proxy.LogText, StringComparison.Ordinal);
     }
 
@@ -88,7 +88,7 @@ public class AttackTests
             Assert.Equal(":status: 200", peer.Fields(await peer.ReadUntilAsync(FrameType.Headers, (i * 4) + 3))[0]);
         }
 
-        Assert.Equal(0, proxy.Engine.Http2Floods);
+        Assert.Equal(0, proxy.Engine.Workers.Http2Floods);
     }
 
     [Fact]

@@ -86,7 +86,7 @@ public class Http2DrainTests
         await CallAsync();
         stop.SetResult();
         Assert.True(await load > 100);
-        Assert.Equal(0, first.Engine.ActiveConnections);
+        Assert.Equal(0, first.Engine.Workers.ActiveConnections);
     }
 
     [Fact]
