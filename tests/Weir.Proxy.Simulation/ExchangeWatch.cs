@@ -15,8 +15,13 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
     /// <summary>The timer wheel's resolution, twice, and what the clock may move between two turns.</summary>
     const int Slack = 64;
 
+    /// <summary>In some courses most exchanges wait, and for long, so that some end meanwhile and wait again for another request.</summary>
+    readonly bool isSlow = state.Seed % 8 == 3;
     readonly Dictionary<IFilteredExchange, Open> open = [];
-    readonly List<IFilteredExchange> waiting = [];
+    readonly List<FilterTicket> waiting = [];
+
+    /// <summary>Of exchanges that were over before they went on: they are used nevertheless, late.</summary>
+    readonly List<FilterTicket> late = [];
 
     sealed class Open(RequestPlan plan)
     {
@@ -46,18 +51,18 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
 
         Begin(open[exchange]);
         state.Trace.Add("exchange begins", id);
-        if (settings.IsBenign || state.IsStill || !state.Random.Chance(6))
+        if (settings.IsBenign || state.IsStill || !state.Random.Chance(isSlow ? 70 : 6))
         {
             return FilterVerdict.Continue;
         }
 
-        if (state.Random.Chance(50))
+        if (state.Random.Chance(isSlow ? 5 : 50))
         {
             exchange.Reply(Cause.Overload);
             return FilterVerdict.Reply;
         }
 
-        waiting.Add(exchange);
+        waiting.Add(exchange.Wait());
         return FilterVerdict.Wait;
     }
 
@@ -75,7 +80,8 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
             state.Trace.Add("exchange ends", ended.Plan.Id, exchange.Facts.Status, exchange.Facts.Details);
         }
 
-        waiting.Remove(exchange);
+        late.AddRange(waiting.Where(t => t.Exchange == exchange));
+        waiting.RemoveAll(t => t.Exchange == exchange);
     }
 
     /// <summary>Lets one of those that wait go on, in the loop's next turn.</summary>
@@ -92,22 +98,44 @@ sealed class ExchangeWatch(SimulationState state, Settings settings) : HttpFilte
 
     void ContinueOne()
     {
-        if (waiting.Count == 0)
+        // The worst moment is when the exchange waits again, for another request.
+        if (late.FindIndex(t => waiting.Exists(w => w.Exchange == t.Exchange)) is >= 0 and var found)
+        {
+            var ticket = late[found];
+            late.RemoveAt(found);
+            if (state.Random.Chance(50))
+            {
+                ticket.Continue();
+            }
+            else
+            {
+                ticket.Reply(Cause.Overload);
+            }
+
+            return;
+        }
+
+        if (waiting.Count == 0 || (isSlow && !state.IsStill && !state.Random.Chance(10)))
         {
             return;
         }
 
-        var exchange = waiting[state.Random.Below(waiting.Count)];
-        waiting.Remove(exchange);
-        Begin(open[exchange]);
+        var next = waiting[state.Random.Below(waiting.Count)];
+        waiting.Remove(next);
+        if (!next.IsGood)
+        {
+            throw new InvariantException($"the exchange of {open[next.Exchange].Plan.Id} has gone on without what it waits for");
+        }
+
+        Begin(open[next.Exchange]);
         if (state.Random.Chance(90))
         {
-            exchange.Continue(FilterVerdict.Continue);
-            return;
+            next.Continue();
         }
-
-        exchange.Reply(Cause.Overload);
-        exchange.Continue(FilterVerdict.Reply);
+        else
+        {
+            next.Reply(Cause.Overload);
+        }
     }
 
     /// <summary>The proxy uses a socket.</summary>

@@ -5,10 +5,13 @@ sealed class SimulationState
 {
     public SimulationState(ulong seed)
     {
+        Seed = seed;
         Random = new SimulationRandom(seed);
         Trace = new Trace(() => Now);
         Network = new Network(Random);
     }
+
+    public ulong Seed { get; }
 
     public SimulationRandom Random { get; }
 

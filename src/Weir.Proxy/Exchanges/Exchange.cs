@@ -27,21 +27,7 @@ sealed class Exchange : LoopHandler
     readonly Answer answer;
     ServerStream server = null!;
     HttpOptions options = null!;
-    Phase phase;
-
-    enum Phase : byte
-    {
-        Idle,
-        Filtering,
-        Attempting,
-        Relaying,
-
-        /// <summary>An answer of the proxy's own.</summary>
-        Replying,
-
-        /// <summary>All is passed on; what is left is to be sent.</summary>
-        Finishing,
-    }
+    ExchangePhase phase;
 
     public Exchange(ExchangeServices services)
     {
@@ -61,14 +47,14 @@ sealed class Exchange : LoopHandler
         record.Begin(stream, options);
         answer.Begin(stream, options);
         deadlines.Begin(loop.Now, 0, 0, options.StreamIdleMilliseconds);
-        phase = Phase.Filtering;
+        phase = ExchangePhase.Filtering;
         OnDecision(decision.Begin(stream, options, refusal, text));
     }
 
     /// <summary>A filter that had to wait has decided; from the loop.</summary>
     public void OnFilter(FilterVerdict verdict)
     {
-        if (phase == Phase.Filtering)
+        if (phase == ExchangePhase.Filtering)
         {
             OnDecision(decision.OnFilter(verdict));
         }
@@ -76,28 +62,20 @@ sealed class Exchange : LoopHandler
 
     void OnDecision(DecisionStatus status)
     {
-        switch (status)
+        if (status == DecisionStatus.Reply)
         {
-            case DecisionStatus.Reply:
-                Reply(decision.Reply);
-                break;
-            case DecisionStatus.Forward:
-                Forward();
-                break;
-            default:
-                deadlines.SetTimer(loop, this);
-                break;
+            Reply(decision.Reply);
         }
-    }
-
-    void Forward()
-    {
-        ref readonly var choice = ref decision.Choice;
-        var idle = choice.Route!.IdleMilliseconds ?? options.StreamIdleMilliseconds;
-        deadlines.Begin(loop.Now, choice.TimeoutOf(server), server.Request.Body == BodyKind.None ? 0 : options.RequestMilliseconds, idle);
-        phase = Phase.Attempting;
-        upstream.Begin(server, choice);
-        OnReady();
+        else if (status == DecisionStatus.Forward)
+        {
+            phase = ExchangePhase.Attempting;
+            upstream.Begin(server, options, decision.Choice);
+            OnReady();
+        }
+        else
+        {
+            deadlines.SetTimer(loop, this);
+        }
     }
 
     /// <summary>Something has changed at one of its streams, its attempt or its deadlines.</summary>
@@ -106,17 +84,17 @@ sealed class Exchange : LoopHandler
         // Each step returns whether the next can be taken at once.
         while (phase switch
         {
-            Phase.Filtering => IsAbandoned(),
-            Phase.Attempting => IsAbandoned() || StepAttempting(),
-            Phase.Relaying => StepAnswering(answer.Relay(), Phase.Finishing),
-            Phase.Replying => StepAnswering(answer.SendReply(), Phase.Finishing),
-            Phase.Finishing => StepAnswering(answer.Flush(), Phase.Idle),
+            ExchangePhase.Filtering => IsAbandoned(),
+            ExchangePhase.Attempting => IsAbandoned() || StepAttempting(),
+            ExchangePhase.Relaying => StepAnswering(answer.Relay(), ExchangePhase.Finishing),
+            ExchangePhase.Replying => StepAnswering(answer.SendReply(), ExchangePhase.Finishing),
+            ExchangePhase.Finishing => StepAnswering(answer.Flush(), ExchangePhase.Idle),
             _ => false,
         })
         {
         }
 
-        if (phase != Phase.Idle)
+        if (phase != ExchangePhase.Idle)
         {
             deadlines.SetTimer(loop, this);
         }
@@ -125,12 +103,12 @@ sealed class Exchange : LoopHandler
     /// <summary>A deadline has come, or was moved since the timer was set.</summary>
     public override void OnDue()
     {
-        var cause = phase == Phase.Idle ? Cause.None : deadlines.Due(loop.Now);
+        var cause = phase == ExchangePhase.Idle ? Cause.None : deadlines.Due(loop.Now);
         if (cause != Cause.None)
         {
             Abort(cause);
         }
-        else if (phase != Phase.Idle)
+        else if (phase != ExchangePhase.Idle)
         {
             deadlines.SetTimer(loop, this);
         }
@@ -155,7 +133,7 @@ sealed class Exchange : LoopHandler
             case UpstreamStatus.Interim when answer.PassInterim(decision.Choice):
                 return true;
             case UpstreamStatus.Final when answer.PassHead(decision.Choice, decision.Cookie):
-                phase = Phase.Relaying;
+                phase = ExchangePhase.Relaying;
                 return true;
             case UpstreamStatus.Interim or UpstreamStatus.Final:
                 Abort(answer.Failure);
@@ -179,15 +157,15 @@ sealed class Exchange : LoopHandler
         }
 
         answer.BeginReply(reply);
-        phase = Phase.Replying;
+        phase = ExchangePhase.Replying;
         OnReady();
     }
 
-    bool StepAnswering(AnswerStatus status, Phase next)
+    bool StepAnswering(AnswerStatus status, ExchangePhase next)
     {
         switch (status)
         {
-            case AnswerStatus.Done when next == Phase.Idle:
+            case AnswerStatus.Done when next == ExchangePhase.Idle:
                 End(answer.Status, answer.Flag)?.Finish();
                 return false;
             case AnswerStatus.Done:
@@ -204,7 +182,7 @@ sealed class Exchange : LoopHandler
     /// <summary>It cannot go on as it should: an answer of the proxy's own where none has begun, else an end that cannot be taken for a whole answer.</summary>
     void Abort(Cause cause)
     {
-        if (phase is Phase.Filtering or Phase.Attempting)
+        if (phase is ExchangePhase.Filtering or ExchangePhase.Attempting)
         {
             Reply(LocalReply.Of(cause));
             return;
@@ -217,34 +195,44 @@ sealed class Exchange : LoopHandler
     /// <summary>Writes the record and lets go of everything but the client's stream, which is given back to be ended.</summary>
     ServerStream? End(int status, ResponseFlag flag)
     {
-        if (phase == Phase.Idle)
+        if (phase == ExchangePhase.Idle)
         {
             return null;
         }
 
-        phase = Phase.Idle;
-        TimerWheel.Clear(this);
-        var cluster = decision.Choice.Cluster?.Scope;
-        record.Write(record.Facts.Attempts > 0 ? upstream.Endpoint?.Scope ?? cluster : cluster, status, flag);
+        record.Write(decision.Choice.Cluster, upstream.Endpoint, status, flag);
         filters.OnOutcome();
-        upstream.Release();
-        var stream = server;
-        server = null!;
-        stream.Owner = null;
+        var stream = Release();
         services.Return(this);
         return stream;
     }
 
-    /// <summary>After a defect of ours: nothing of the exchange may reach whatever is served next.</summary>
+    ServerStream Release()
+    {
+        phase = ExchangePhase.Idle;
+        TimerWheel.Clear(this);
+        upstream.Release();
+        var stream = server;
+        server = null!;
+        stream.Owner = null;
+        return stream;
+    }
+
+    /// <summary>After a defect of ours, which is logged with the request; nothing of it may reach whatever is served next.</summary>
     public override void Abandon()
     {
-        if (phase != Phase.Idle)
+        if (phase != ExchangePhase.Idle)
         {
-            phase = Phase.Idle;
-            TimerWheel.Clear(this);
-            upstream.Release();
-            server.Owner = null;
-            server.Reset(Cause.ClientGone);
+            try
+            {
+                record.Facts.Details = "internal_error";
+                record.Write(decision.Choice.Cluster, upstream.Endpoint, answer.Status, answer.Flag);
+                filters.OnOutcome();
+            }
+            finally
+            {
+                Release().Reset(Cause.ClientGone);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 using Weir.Proxy.Http;
+using Weir.Proxy.LoadBalancing;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Tracing;
@@ -140,9 +141,10 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
         }
     }
 
-    /// <param name="scope">Where the request is counted; null for nowhere.</param>
+    /// <param name="cluster">That it was for; null where that was not decided.</param>
+    /// <param name="endpoint">Of the last attempt.</param>
     /// <param name="status">As the client was told; 0 for no answer.</param>
-    public void Write(StatsScope? scope, int status, ResponseFlag flag)
+    public void Write(Cluster? cluster, Endpoint? endpoint, int status, ResponseFlag flag)
     {
         if (options.IsOwn)
         {
@@ -154,7 +156,7 @@ sealed class ExchangeRecord(ExchangeServices services) : ILogSubject
         Facts.EndTicks = responseTurn == loop.Turn ? Facts.ResponseStartTicks : Stopwatch.GetTimestamp();
         Facts.Status = status;
         Facts.Flag = flag;
-        if (scope is not null)
+        if (((Facts.Attempts > 0 ? endpoint?.Scope : null) ?? cluster?.Scope) is { } scope)
         {
             if (scope.Labels.Reporter == "destination" && server.Downstream.Principal.Length > 0)
             {

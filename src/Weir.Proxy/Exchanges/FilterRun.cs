@@ -11,11 +11,13 @@ sealed class FilterRun(Exchange exchange, ExchangeRecord record, UpstreamRequest
     ServerStream server = null!;
     FilterPlan plan = FilterPlan.None;
     int next;
+    uint lastTicket;
+    bool isWaiting;
 
     /// <summary>What a filter has answered.</summary>
     public LocalReply Reply { get; private set; }
 
-    public void Begin(ServerStream stream, FilterPlan filters) => (server, plan, next) = (stream, filters, 0);
+    public void Begin(ServerStream stream, FilterPlan filters) => (server, plan, next, isWaiting) = (stream, filters, 0, false);
 
     /// <summary>Calls those that have not been called.</summary>
     public FilterVerdict Run()
@@ -23,6 +25,11 @@ sealed class FilterRun(Exchange exchange, ExchangeRecord record, UpstreamRequest
         while (next < plan.OnRequest.Length)
         {
             var verdict = plan.OnRequest[next++].OnRequest(this);
+            if (verdict == FilterVerdict.Wait && !isWaiting)
+            {
+                throw new InvalidOperationException($"{plan.OnRequest[next - 1].GetType().Name} waits for nothing");
+            }
+
             if (verdict != FilterVerdict.Continue)
             {
                 return verdict;
@@ -42,6 +49,7 @@ sealed class FilterRun(Exchange exchange, ExchangeRecord record, UpstreamRequest
 
     public void OnOutcome()
     {
+        isWaiting = false;
         foreach (var filter in plan.OnOutcome)
         {
             filter.OnOutcome(this);
@@ -69,5 +77,17 @@ sealed class FilterRun(Exchange exchange, ExchangeRecord record, UpstreamRequest
             Location = location is null ? null : Encoding.Latin1.GetBytes(location),
         };
 
-    void IFilteredExchange.Continue(FilterVerdict verdict) => exchange.OnFilter(verdict);
+    FilterTicket IFilteredExchange.Wait()
+    {
+        isWaiting = true;
+        return new FilterTicket(this, ++lastTicket);
+    }
+
+    bool IFilteredExchange.IsWaiting(uint ticket) => isWaiting && ticket == lastTicket;
+
+    void IFilteredExchange.Continue(FilterVerdict verdict)
+    {
+        isWaiting = false;
+        exchange.OnFilter(verdict);
+    }
 }

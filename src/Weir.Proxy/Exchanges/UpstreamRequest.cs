@@ -49,8 +49,11 @@ sealed class UpstreamRequest
     /// <summary>All that the client has to send has been passed on, or is not wanted any more.</summary>
     public bool IsSent => content.IsDone;
 
-    public void Begin(ServerStream stream, in RouteChoice route)
+    public void Begin(ServerStream stream, HttpOptions options, in RouteChoice route)
     {
+        deadlines.Begin(
+            services.Loop.Now, route.TimeoutOf(stream), stream.Request.Body == BodyKind.None ? 0 : options.RequestMilliseconds,
+            route.Route!.IdleMilliseconds ?? options.StreamIdleMilliseconds);
         (server, choice) = (stream, route);
         hasAnswered = false;
         Failure = Cause.None;

@@ -26,8 +26,35 @@ enum FilterVerdict
     /// <summary>The filter has given an answer by <see cref="IFilteredExchange.Reply"/>.</summary>
     Reply,
 
-    /// <summary>The filter will call <see cref="IFilteredExchange.Continue"/>, from the loop.</summary>
+    /// <summary>The filter has taken a <see cref="FilterTicket"/> by <see cref="IFilteredExchange.Wait"/>, and will use it on the exchange's loop.</summary>
     Wait,
+}
+
+/// <summary>
+/// By what a filter that had to ask somebody lets its exchange go on. Of one wait of one exchange: used once, and whatever comes after
+/// that or after the exchange's end does nothing, though the exchange may serve another request by then.
+/// </summary>
+readonly record struct FilterTicket(IFilteredExchange Exchange, uint Number)
+{
+    /// <summary>The exchange still waits for it.</summary>
+    public bool IsGood => Exchange.IsWaiting(Number);
+
+    public void Continue()
+    {
+        if (IsGood)
+        {
+            Exchange.Continue(FilterVerdict.Continue);
+        }
+    }
+
+    public void Reply(Cause cause)
+    {
+        if (IsGood)
+        {
+            Exchange.Reply(cause);
+            Exchange.Continue(FilterVerdict.Reply);
+        }
+    }
 }
 
 /// <summary>What a filter sees of an exchange: heads and outcome, no sockets and no bytes of content.</summary>
@@ -52,7 +79,12 @@ interface IFilteredExchange
 
     void Reply(int status, byte[] body, byte[] contentType, string? location = null);
 
-    /// <summary>After <see cref="FilterVerdict.Wait"/>: goes on with this verdict. Does nothing when the exchange is over by then.</summary>
+    /// <summary>Before <see cref="FilterVerdict.Wait"/> is returned.</summary>
+    FilterTicket Wait();
+
+    /// <summary>Asked and told by tickets alone.</summary>
+    bool IsWaiting(uint ticket);
+
     void Continue(FilterVerdict verdict);
 }
 
