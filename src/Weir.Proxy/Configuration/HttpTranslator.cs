@@ -1,14 +1,11 @@
 using System.Text;
 using Envoy.Extensions.Filters.Network.HttpConnectionManager.V3;
 using Weir.Proxy.Exchanges;
-using Weir.Proxy.Filters;
 using Weir.Proxy.Http;
 using Weir.Proxy.Http2;
 using Weir.Proxy.Listeners;
 using Weir.Proxy.Routing;
-using Weir.Xds;
 using RouteKinds = Envoy.Extensions.Filters.Network.HttpConnectionManager.V3.HttpConnectionManager.RouteSpecifierOneofCase;
-using SlashActions = Envoy.Extensions.Filters.Network.HttpConnectionManager.V3.HttpConnectionManager.Types.PathWithEscapedSlashesAction;
 using XdsCodec = Envoy.Extensions.Filters.Network.HttpConnectionManager.V3.HttpConnectionManager.Types.CodecType;
 
 namespace Weir.Proxy.Configuration;
@@ -25,7 +22,6 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
 
     public HttpOptions Translate(string owner, HttpConnectionManager http, bool isInbound)
     {
-        CheckFilters(owner, http);
         HttpProtocolTranslator.CheckCommon($"{owner}: common_http_protocol_options", http.CommonHttpProtocolOptions);
         NameIgnored(owner, http);
         reading.NotCarriedOut($"{owner}: http2_protocol_options.connection_keepalive of a listener", http.Http2ProtocolOptions?.ConnectionKeepalive is not null);
@@ -48,7 +44,7 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
             AccessLogs = AccessLogTranslator.Translate(owner, http.AccessLog, translation),
             Tracing = TracingTranslator.Translate(owner, http.Tracing, translation, reading),
             IsInbound = isInbound,
-            Filters = FiltersOf(new PathRules(http.NormalizePath == true, http.MergeSlashes, Slashes(http.PathWithEscapedSlashesAction))),
+            Filters = FilterTable.Translate(owner, http, reading),
             Upgrades = http.UpgradeConfigs.Where(u => u.Enabled != false).Select(u => Common.Name($"{owner}: upgrade_configs.upgrade_type", u.UpgradeType).ToLowerInvariant()).ToHashSet(),
             StreamIdleMilliseconds = Common.Milliseconds(http.StreamIdleTimeout, HttpOptions.DefaultStreamIdle),
             ConnectionIdleMilliseconds = Common.Milliseconds(common?.IdleTimeout, DefaultConnectionIdle),
@@ -60,18 +56,6 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
             DelayedCloseMilliseconds = Common.Milliseconds(http.DelayedCloseTimeout, DefaultDelayedClose),
             MaximumHeadBytes = MaximumHeadBytes(owner, http.MaxRequestHeadersKb),
         };
-    }
-
-    /// <summary>In the order in which requests pass them.</summary>
-    static FilterPlan FiltersOf(PathRules path) => path.DoesNothing ? FilterPlan.None : new FilterPlan([new PathNormalization(path)]);
-
-    void CheckFilters(string owner, HttpConnectionManager http)
-    {
-        foreach (var filter in http.HttpFilters.Where(f => !f.Disabled && f.TypedConfig?.TypeUrl != XdsTypes.Router))
-        {
-            reading.NotCarriedOut($"{owner}: HTTP filter {filter.Name}, which is_optional,",
-                filter.IsOptional ? true : throw new ConfigException($"{owner}: HTTP filter {filter.Name} is not supported"));
-        }
     }
 
     /// <summary>Fields that change what clients or upstreams see, but not whom a request reaches or who may send it.</summary>
@@ -109,14 +93,6 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
 
     static byte[] Via(string owner, string via) => via.All(c => c is >= ' ' and <= '~') ? Encoding.ASCII.GetBytes(via)
         : throw new ConfigException($"{owner}: via: a control character, or one beyond ASCII, is in it");
-
-    static EscapedSlashes Slashes(SlashActions action) => action switch
-    {
-        SlashActions.RejectRequest => EscapedSlashes.Reject,
-        SlashActions.UnescapeAndRedirect => EscapedSlashes.UnescapeAndRedirect,
-        SlashActions.UnescapeAndForward => EscapedSlashes.UnescapeAndForward,
-        _ => EscapedSlashes.Keep,
-    };
 
     static int MaximumHeaders(string owner, uint? count) => count is 0 or > HeaderList.Maximum
         ? throw new ConfigException($"{owner}: common_http_protocol_options.max_headers_count: {count} is not 1 to {HeaderList.Maximum}")
