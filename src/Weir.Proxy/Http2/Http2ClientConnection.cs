@@ -48,7 +48,7 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         frames = new FrameReader(session, socket, this);
         heads = new HeadReader(loop.Buffers, MaximumHead, HeaderList.Maximum, options.HpackTableBytes);
         socket.Handler = this;
-        session.Output.Raw(FrameReader.Preface);
+        session.Output.Preface();
         session.SendPreface(
             (SettingId.EnablePush, 0u), (SettingId.InitialWindowSize, (uint)options.StreamWindowBytes), (SettingId.HeaderTableSize, (uint)options.HpackTableBytes),
             (SettingId.MaxHeaderListSize, (uint)MaximumHead));

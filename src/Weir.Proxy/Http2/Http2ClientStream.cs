@@ -1,4 +1,3 @@
-using System.Buffers.Text;
 using Weir.Proxy.Http;
 using Weir.Proxy.Reactor;
 
@@ -10,7 +9,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
     readonly MessageHead next = new();
     readonly WebSocketKey key = new();
     StreamState? state;
-    int headAt;
+    bool isSent;
     bool hasNext;
     bool isFinal;
     bool isReused;
@@ -57,13 +56,13 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         isHead = method.SequenceEqual("HEAD"u8);
         isConnect = method.SequenceEqual("CONNECT"u8);
         isUpgrade = !upgrade.IsEmpty;
-        headAt = -1;
-        if (state!.IsReset || (isUpgrade && !connection.Session.PeerAllowsConnect))
+        isSent = !state!.IsReset && (!isUpgrade || connection.Session.PeerAllowsConnect);
+        if (!isSent)
         {
             return;
         }
 
-        headAt = connection.Session.Output.BeginHead();
+        connection.Session.Heads.Begin();
         Write(":method"u8, isUpgrade ? "CONNECT"u8 : method);
         if (isUpgrade)
         {
@@ -80,11 +79,11 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         Write(":authority"u8, isConnect ? path : authority);
     }
 
-    void Write(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => connection.Session.WriteField(name, value);
+    void Write(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => connection.Session.Heads.Field(name, value);
 
     public override void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
-        if (headAt < 0 || HopFields.IsOne(name))
+        if (!isSent || HopFields.IsOne(name))
         {
             return;
         }
@@ -100,26 +99,18 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 
     public override bool EndHead(ContentLength length)
     {
-        if (headAt < 0)
+        if (!isSent)
         {
             return true;
         }
 
-        if (length.Length >= 0 && !isUpgrade && !isConnect)
+        var isTunnel = isUpgrade || isConnect;
+        if (length.Length >= 0 && !isTunnel)
         {
-            Span<byte> digits = stackalloc byte[20];
-            Utf8Formatter.TryFormat(length.Length, digits, out var written);
-            Write("content-length"u8, digits[..written]);
+            connection.Session.Heads.ContentLength(length.Length);
         }
 
-        var isEnd = !length.HasContent && !isUpgrade && !isConnect;
-        connection.Session.Output.EndHead(headAt, state!.Id, isEnd, connection.Session.PeerMaximumFrame);
-        if (isEnd)
-        {
-            state.EndWithHead();
-        }
-
-        connection.Session.ScheduleFlush();
+        state!.EndHead(isEnd: !length.HasContent && !isTunnel);
         return true;
     }
 
@@ -200,7 +191,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
             return isFinal ? HeadStatus.Final : HeadStatus.Interim;
         }
 
-        if (headAt >= 0 && !state!.IsReset)
+        if (isSent && !state!.IsReset)
         {
             return HeadStatus.Wait;
         }

@@ -9,11 +9,9 @@ namespace Weir.Proxy.Http2;
 /// </summary>
 sealed class Http2Session
 {
-    readonly TcpSocket socket;
     readonly LoopHandler owner;
     readonly IHttp2Role role;
     readonly StreamTable streams;
-    readonly HpackEncoder encoder;
     BlockedStreams blocked;
     FlowWindow sendWindow = new(FlowWindow.DefaultSize);
     FlowWindow receiveWindow;
@@ -23,7 +21,6 @@ sealed class Http2Session
     public Http2Session(EventLoop loop, TcpSocket socket, LoopHandler owner, IHttp2Role role, Http2Options options)
     {
         Loop = loop;
-        this.socket = socket;
         this.owner = owner;
         this.role = role;
         Options = options;
@@ -31,7 +28,7 @@ sealed class Http2Session
         streams = new StreamTable(options.MaximumConcurrentStreams);
         Output = new Http2Output(loop, socket, options.MaximumOutboundControlFrames);
         Floods = new FloodGuard(loop, options);
-        encoder = new HpackEncoder(Math.Min(options.HpackTableBytes, HpackDecoder.DefaultTableSize), huffman: false);
+        Heads = new HeadWriter(Output, options.HpackTableBytes);
         receiveWindow = new FlowWindow(Math.Max(options.ConnectionWindowBytes, FlowWindow.DefaultSize));
     }
 
@@ -40,6 +37,8 @@ sealed class Http2Session
     public Http2Options Options { get; }
 
     public Http2Output Output { get; }
+
+    public HeadWriter Heads { get; }
 
     public FloodGuard Floods { get; }
 
@@ -76,8 +75,6 @@ sealed class Http2Session
     }
 
     public void ScheduleFlush() => Loop.Defer(owner);
-
-    public void WriteField(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => Output.Field(encoder, name, value);
 
     public StreamState Open(int id)
     {
@@ -229,7 +226,7 @@ sealed class Http2Session
             return error;
         }
 
-        encoder.SetMaximumTableSize(peer.HeaderTableSize);
+        Heads.SetTableSize(peer.HeaderTableSize);
         if (peer.InitialWindowSize != before)
         {
             foreach (var state in streams.All)

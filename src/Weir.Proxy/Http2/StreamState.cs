@@ -203,20 +203,26 @@ sealed class StreamState(Http2Session session)
         }
         else
         {
-            var at = session.Output.BeginHead();
+            session.Heads.Begin();
             for (var i = 0; i < trailers.Fields.Count; i++)
             {
-                session.WriteField(trailers.Fields[i].Name.Of(trailers.Bytes), trailers.Fields[i].Value.Of(trailers.Bytes));
+                session.Heads.Field(trailers.Fields[i].Name.Of(trailers.Bytes), trailers.Fields[i].Value.Of(trailers.Bytes));
             }
 
-            session.Output.EndHead(at, Id, endsStream: true, session.PeerMaximumFrame);
+            session.Heads.End(Id, endsStream: true, session.PeerMaximumFrame);
         }
 
         session.ScheduleFlush();
     }
 
-    /// <summary>The head that was written says that nothing follows.</summary>
-    public void EndWithHead() => IsSendEnded = true;
+    /// <summary>All fields of a head have been written.</summary>
+    /// <param name="isEnd">Nothing follows.</param>
+    public void EndHead(bool isEnd)
+    {
+        session.Heads.End(Id, isEnd, session.PeerMaximumFrame);
+        IsSendEnded |= isEnd;
+        session.ScheduleFlush();
+    }
 
     /// <summary>Nobody uses it any more. What is not complete is reset, and what was not read is given back to the connection's window.</summary>
     public void Close(Http2ErrorCode code)
