@@ -9,7 +9,7 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 {
     static readonly byte[] Name = "HTTP/2"u8.ToArray();
 
-    Http2ServerConnection connection = null!;
+    RequestStreams requests = null!;
     StreamState? state;
     int status;
     bool isTunnel;
@@ -21,9 +21,9 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 
     public override Span<byte> RequestBytes => state!.Head.Writable;
 
-    public override Downstream Downstream => connection.Downstream;
+    public override Downstream Downstream => requests.Downstream;
 
-    public override ServerLimits Limits => connection.Limits;
+    public override ServerLimits Limits => requests.Limits;
 
     public override bool IsHttp2 => true;
 
@@ -37,9 +37,9 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 
     public override FieldBlock? Trailers => state!.HasTrailers ? state.Trailers : null;
 
-    public void Begin(Http2ServerConnection served, StreamState stream)
+    public void Begin(RequestStreams cameBy, StreamState stream)
     {
-        connection = served;
+        requests = cameBy;
         state = stream;
         Failure = Cause.None;
         stream.Handler = this;
