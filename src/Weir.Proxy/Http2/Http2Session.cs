@@ -12,6 +12,7 @@ sealed class Http2Session
     readonly LoopHandler owner;
     readonly IHttp2Role role;
     Http2Settings peer = new();
+    int lastServed = int.MaxValue;
 
     public Http2Session(EventLoop loop, TcpSocket socket, LoopHandler owner, IHttp2Role role, Http2Options options, bool isServer)
     {
@@ -68,8 +69,8 @@ sealed class Http2Session
 
     public void ScheduleFlush() => Loop.Defer(owner);
 
-    /// <summary>Nobody has opened a stream of this number yet (RFC 9113 section 5.1).</summary>
-    public bool IsIdle(int id) => id > LastStream;
+    /// <summary>Nobody has opened a stream of this number yet (RFC 9113 section 5.1). Even ones are a server's to open, and none does.</summary>
+    public bool IsIdle(int id) => id > LastStream || id % 2 == 0;
 
     public StreamState Open(int id)
     {
@@ -198,8 +199,12 @@ sealed class Http2Session
         return Http2ErrorCode.NoError;
     }
 
-    /// <summary>Tells the peer which of its streams are the last that are served.</summary>
-    public void GoAway(Http2ErrorCode code) => Output.GoAway(IsServer ? LastStream : 0, code);
+    /// <summary>Tells the peer which of its streams is the last that is served. It may not be a later one afterwards (RFC 9113 section 6.8).</summary>
+    public void GoAway(Http2ErrorCode code)
+    {
+        lastServed = Math.Min(lastServed, IsServer ? LastStream : 0);
+        Output.GoAway(lastServed, code);
+    }
 
     /// <summary>Tells the peer why, and closes.</summary>
     public void Fail(Http2ErrorCode code)
