@@ -33,7 +33,7 @@ struct Http1Output(EventLoop loop, TcpSocket socket)
     public void BeginHead()
     {
         held.Rent();
-        headStart = held.End;
+        headStart = held.Length;
         IsComplete = false;
         isTooLarge = false;
     }

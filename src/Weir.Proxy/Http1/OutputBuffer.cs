@@ -13,71 +13,64 @@ struct OutputBuffer(BufferPool buffers, TcpSocket socket)
     /// <summary>Content up to this length is copied behind what is held back.</summary>
     public const int Small = 2 * 1024;
 
-    byte[]? block;
-    int start;
-    int end;
+    WriteBuffer held = new(buffers);
 
     /// <summary>A write failed, or nothing more may be written.</summary>
     public bool IsBroken { get; private set; }
 
-    public readonly bool IsEmpty => start == end;
+    public readonly bool IsEmpty => held.IsEmpty;
 
-    /// <summary>Where the next byte comes to lie.</summary>
-    public readonly int End => end;
+    /// <summary>Bytes that are held back.</summary>
+    public readonly int Length => held.Length;
 
     /// <summary>Bytes that can be written without growing; after <see cref="Rent"/>.</summary>
-    public readonly int Room => block!.Length - end;
+    public readonly int Room => held.Room.Length;
 
     /// <summary>Before something is written, if nothing is held.</summary>
-    public void Rent() => block ??= buffers.Rent();
+    public void Rent() => held.Rent();
 
-    public void Write(ReadOnlySpan<byte> bytes)
-    {
-        bytes.CopyTo(block.AsSpan(end));
-        end += bytes.Length;
-    }
+    public void Write(ReadOnlySpan<byte> bytes) => held.Add(bytes);
 
     /// <summary>As HTTP/1.1 writes the size of a chunk.</summary>
     public void WriteHex(long number)
     {
-        Utf8Formatter.TryFormat(number, block.AsSpan(end), out var digits, new System.Buffers.StandardFormat('x'));
-        end += digits;
+        Utf8Formatter.TryFormat(number, held.Room, out var digits, new System.Buffers.StandardFormat('x'));
+        held.Add(digits);
     }
 
     public void WriteField(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
         var length = name.Length + value.Length + 4;
-        var target = block.AsSpan(end, length);
+        var target = held.Room[..length];
         name.CopyTo(target);
         target[name.Length] = (byte)':';
         target[name.Length + 1] = (byte)' ';
         value.CopyTo(target[(name.Length + 2)..]);
         target[^2] = (byte)'\r';
         target[^1] = (byte)'\n';
-        end += length;
+        held.Add(length);
     }
 
     /// <summary>Sees to it that there is room.</summary>
-    /// <returns>False where that would take more than the limit.</returns>
-    public bool MakeRoom(int needed, int limit) => Room >= needed || Grow(needed, limit);
-
-    bool Grow(int needed, int limit)
+    /// <returns>False where more than the limit would be held.</returns>
+    public bool MakeRoom(int needed, int limit)
     {
-        var size = Math.Max(block!.Length * 2, end + needed);
-        if (size > limit)
+        if (Room >= needed)
+        {
+            return true;
+        }
+
+        if (Length + needed > limit)
         {
             return false;
         }
 
-        var larger = buffers.RentUnusual(size);
-        block.AsSpan(0, end).CopyTo(larger);
-        buffers.Return(block);
-        block = larger;
+        held.Grow(needed);
         return true;
     }
 
-    /// <summary>Forgets what was written from there on.</summary>
-    public void Truncate(int at) => end = at;
+    /// <summary>Forgets what was written behind so many bytes.</summary>
+    public void Truncate(int length) => held.Truncate(length);
 
     /// <summary>What was written before can no more be taken for a whole: nothing may follow it.</summary>
     public void Break() => IsBroken = true;
@@ -124,30 +117,14 @@ struct OutputBuffer(BufferPool buffers, TcpSocket socket)
             return IsBroken ? FlushStatus.Broken : FlushStatus.Done;
         }
 
-        var sent = socket.Send(block.AsSpan(start, end - start));
-        if (sent < 0)
+        if (held.Send(socket) < 0)
         {
             IsBroken = true;
             return FlushStatus.Broken;
         }
 
-        start += sent;
-        if (start != end)
-        {
-            return FlushStatus.Wait;
-        }
-
-        Release();
-        return FlushStatus.Done;
+        return IsEmpty ? FlushStatus.Done : FlushStatus.Wait;
     }
 
-    public void Release()
-    {
-        start = end = 0;
-        if (block is { } held)
-        {
-            block = null;
-            buffers.Return(held);
-        }
-    }
+    public void Release() => held.Release();
 }

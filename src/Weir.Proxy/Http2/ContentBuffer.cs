@@ -56,8 +56,7 @@ struct ContentBuffer(BufferPool buffers)
         if (block is null || block.Length - end < content.Length)
         {
             var needed = held + content.Length;
-            var larger = needed <= BufferPool.SmallSize ? buffers.RentSmall() : needed <= BufferPool.BufferSize ? buffers.Rent()
-                : (needed <= BufferPool.LargeSize ? buffers.TryRentLarge() : null) ?? buffers.RentUnusual(needed * 2);
+            var larger = needed <= BufferPool.SmallSize ? buffers.RentSmall() : buffers.RentAtLeast(needed);
             block.AsSpan(start, held).CopyTo(larger);
             if (block is not null)
             {

@@ -3,7 +3,7 @@ using Weir.Proxy.Reactor;
 namespace Weir.Proxy.Http2;
 
 /// <summary>Brings DATA frames to their streams, each as it comes and not only when it is whole (RFC 9113 section 6.1).</summary>
-struct DataReader(Http2Session session, IHttp2Role role)
+struct DataReader(Http2Session session)
 {
     int stream;
     int left;
@@ -35,13 +35,13 @@ struct DataReader(Http2Session session, IHttp2Role role)
             }
         }
 
-        if (role.IsIdle(frame.StreamId))
+        if (session.IsIdle(frame.StreamId))
         {
             return Http2ErrorCode.ProtocolError;
         }
 
         var length = frame.Length - padded - overhead;
-        var state = session.Find(frame.StreamId);
+        var state = session.Streams.Find(frame.StreamId);
         if (length > 0)
         {
             session.Floods.CountContent();
@@ -51,17 +51,17 @@ struct DataReader(Http2Session session, IHttp2Role role)
             return Http2ErrorCode.EnhanceYourCalm;
         }
 
-        if (!session.TakeReceiveWindow(frame.Length))
+        if (!session.Flow.TryReceive(frame.Length))
         {
             return Http2ErrorCode.FlowControlError;
         }
 
         (stream, left, padding, isEnd) = (frame.StreamId, length, padded, frame.IsEndStream);
-        session.Credit(padded + overhead);
+        session.Flow.Credit(padded + overhead);
         if (state is null)
         {
             // A server goes on sending until it has read our RST_STREAM. A client cannot: there are few that we reset.
-            return !role.IsServer || session.WasReset(stream) ? Http2ErrorCode.NoError : Http2ErrorCode.StreamClosed;
+            return !session.IsServer || session.Streams.WasReset(stream) ? Http2ErrorCode.NoError : Http2ErrorCode.StreamClosed;
         }
 
         return padded + overhead > 0 ? Apply(state, state.OnData([], 0, 0, padded + overhead)) : Http2ErrorCode.NoError;
@@ -78,13 +78,13 @@ struct DataReader(Http2Session session, IHttp2Role role)
         var isLast = left == 0 && padding == 0;
         stream = isLast ? 0 : stream;
         var error = Http2ErrorCode.NoError;
-        if (session.Find(id) is not { } state)
+        if (session.Streams.Find(id) is not { } state)
         {
-            session.Credit(length);
+            session.Flow.Credit(length);
         }
         else if (state.OnData(input.Block, input.Position, length, length, isEnd && isLast) is var wrong and not Http2ErrorCode.NoError)
         {
-            session.Credit(length);
+            session.Flow.Credit(length);
             error = Apply(state, wrong);
         }
 

@@ -3,7 +3,7 @@ using Weir.Proxy.Reactor;
 namespace Weir.Proxy.Http2;
 
 /// <summary>Reads the frames of a connection and brings each to where it belongs. Content is passed on as it comes, other frames whole.</summary>
-sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role)
+sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role, IHeadReceiver heads)
 {
     /// <summary>Of one turn, so that a fast peer does not take the loop for itself.</summary>
     const int MaximumReads = 8;
@@ -12,7 +12,7 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
     const int MaximumHeads = 256;
 
     ReadBuffer input = new(session.Loop.Buffers);
-    DataReader data = new(session, role);
+    DataReader data = new(session);
     HeadBlock open = new(session.Loop.Buffers);
     int headsLeft;
     bool isFirst = true;
@@ -29,9 +29,6 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
 
     /// <summary>The peer has said what it allows.</summary>
     public bool HasSettings => !isFirst;
-
-    /// <summary>A PING of ours has come back.</summary>
-    public bool PingAnswered { get; set; }
 
     /// <summary>The client's preface comes first.</summary>
     public void ExpectPreface() => prefaceLeft = Preface.Length;
@@ -129,7 +126,7 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
     Http2ErrorCode ReadFrame(FrameHeader frame, out bool isWhole)
     {
         isWhole = false;
-        var verdict = FrameRules.Check(frame, new FrameContext(role.IsServer, FrameHeader.DefaultMaximumLength, open.Stream, isFirst));
+        var verdict = FrameRules.Check(frame, new FrameContext(session.IsServer, FrameHeader.DefaultMaximumLength, open.Stream, isFirst));
         if (verdict.Scope == FrameErrorScope.Connection)
         {
             return verdict.Code;
@@ -151,7 +148,7 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
 
         ReadOnlySpan<byte> payload = input.Unread.Slice(FrameHeader.Size, frame.Length);
         var error = verdict.Scope == FrameErrorScope.None ? OnFrame(frame, payload)
-            : role.IsIdle(frame.StreamId) ? verdict.Code
+            : session.IsIdle(frame.StreamId) ? verdict.Code
             : session.OnStreamError(frame.StreamId, verdict.Code);
         input.Skip(FrameHeader.Size + frame.Length);
         return error;
@@ -177,7 +174,7 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
             case FrameType.RstStream:
                 return session.OnPeerReset(frame.StreamId, FramePayload.ReadErrorCode(payload));
             case FrameType.WindowUpdate:
-                return session.OnWindowUpdate(frame.StreamId, FramePayload.ReadIncrement(payload));
+                return session.Flow.OnWindowUpdate(frame.StreamId, FramePayload.ReadIncrement(payload));
             default:
                 return session.Floods.TryIdleFrame() ? OnIdleFrame(frame, payload) : Http2ErrorCode.EnhanceYourCalm;
         }
@@ -189,12 +186,12 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
         switch (frame.Type)
         {
             case FrameType.Settings when frame.IsAck:
-                role.OnSettingsAcknowledged();
+                heads.OnSettingsAcknowledged();
                 return Http2ErrorCode.NoError;
             case FrameType.Settings:
                 return session.OnSettings(payload);
             case FrameType.Ping when frame.IsAck:
-                PingAnswered = true;
+                role.OnPingAnswered();
                 return Http2ErrorCode.NoError;
             case FrameType.Ping:
                 session.Output.Ping(payload, isAck: true);
@@ -234,7 +231,7 @@ sealed class FrameReader(Http2Session session, TcpSocket socket, IHttp2Role role
     Http2ErrorCode OnBlock(int stream, ReadOnlySpan<byte> block, bool isEnd)
     {
         headsLeft--;
-        return role.OnHead(stream, session.Find(stream), block, isEnd);
+        return heads.OnHead(stream, session.Streams.Find(stream), block, isEnd);
     }
 
     public void Release()

@@ -6,79 +6,82 @@ namespace Weir.Proxy.Http2;
 /// <summary>A connection to an upstream that speaks HTTP/2, with the streams of many exchanges.</summary>
 sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 {
-    /// <summary>How long a peer that seems to be gone has to answer a PING.</summary>
-    const int SuspectMilliseconds = 5000;
-
-    const int PatienceMilliseconds = 100;
-
     const int MaximumStreamId = int.MaxValue - 2;
 
     const int MaximumSpares = 2048;
-
-    /// <summary>Heads of answers, as on HTTP/1.1 connections.</summary>
-    const int MaximumHead = ServerLimits.DefaultHeadBytes;
 
     readonly EventLoop loop;
     readonly TcpSocket socket;
     readonly Http2ClientOwner owner;
     readonly Http2Session session;
     readonly FrameReader frames;
-    readonly HeadReader heads;
     readonly Spares<Http2ClientStream> spares;
-    readonly int idleMilliseconds;
-    readonly int lastStream;
-    int nextStream = 1;
-    bool hasSettings;
+    readonly int maximumStream;
+    ClientDeadlines deadlines;
+    int knownSlots;
     bool isGoingAway;
     bool isOver;
-    bool isPinging;
-    bool isSuspect;
 
     /// <param name="maximumRequests">0 for no limit.</param>
     public Http2ClientConnection(
         EventLoop loop, TcpSocket socket, Http2ClientOwner owner, Http2Options options, int idleMilliseconds, int settingsMilliseconds, int maximumRequests)
     {
-        lastStream = maximumRequests is > 0 and < MaximumStreamId / 2 ? (maximumRequests * 2) - 1 : MaximumStreamId;
         this.loop = loop;
         this.socket = socket;
         this.owner = owner;
-        this.idleMilliseconds = idleMilliseconds;
-        session = new Http2Session(loop, socket, this, this, options);
+        maximumStream = maximumRequests is > 0 and < MaximumStreamId / 2 ? (maximumRequests * 2) - 1 : MaximumStreamId;
+        session = new Http2Session(loop, socket, this, this, options, isServer: false);
         spares = new Spares<Http2ClientStream>(Math.Min(options.MaximumConcurrentStreams, MaximumSpares));
-        frames = new FrameReader(session, socket, this);
-        heads = new HeadReader(loop.Buffers, MaximumHead, HeaderList.Maximum, options.HpackTableBytes);
+        frames = new FrameReader(session, socket, this, new ResponseHeads(session));
+        deadlines = new ClientDeadlines(options, idleMilliseconds);
         socket.Handler = this;
-        session.Output.Raw(FrameReader.Preface);
+        session.Output.Preface();
         session.SendPreface(
             (SettingId.EnablePush, 0u), (SettingId.InitialWindowSize, (uint)options.StreamWindowBytes), (SettingId.HeaderTableSize, (uint)options.HpackTableBytes),
-            (SettingId.MaxHeaderListSize, (uint)MaximumHead));
-        if (settingsMilliseconds > 0)
-        {
-            loop.Timers.Set(this, loop.Now + settingsMilliseconds);
-        }
+            (SettingId.MaxHeaderListSize, (uint)ResponseHeads.MaximumBytes));
+        deadlines.ExpectSettings(loop.Now, settingsMilliseconds);
+        SetTimer();
     }
-
-    public bool IsServer => false;
-
-    public bool IsIdle(int id) => id >= nextStream;
-
-    public void OnSettingsAcknowledged() => heads.OnSettingsAcknowledged();
 
     public TcpSocket Socket => socket;
 
     public Http2Session Session => session;
 
-    public HeadReader Heads => heads;
+    public int StreamCount => session.Streams.Count;
 
-    public int StreamCount => session.StreamCount;
+    /// <summary>It has carried a request before the one that was opened last.</summary>
+    public bool IsReused => session.LastStream > 1;
 
-    /// <summary>It has carried a request before.</summary>
-    public bool IsReused => nextStream > 3;
-
-    public bool HasServed => nextStream > 1;
+    public bool HasServed => session.LastStream > 0;
 
     /// <summary>Frames that have come.</summary>
     public long FramesRead => frames.Frames;
+
+    /// <summary>How many streams may be open at a time.</summary>
+    public int Slots => (int)Math.Min(session.Peer.MaxConcurrentStreams, (uint)session.Options.MaximumConcurrentStreams);
+
+    public bool CanOpen => frames.HasSettings && IsUsable && StreamCount < Slots;
+
+    /// <summary>No stream can be opened yet, but that may change: another connection would be no better.</summary>
+    public bool IsPromising => IsUsable && (!frames.HasSettings || Slots == 0);
+
+    public bool IsUsable => !deadlines.IsSuspect && !IsLast && !session.IsClosed;
+
+    /// <summary>No more streams will be opened, ever.</summary>
+    bool IsLast => isGoingAway || session.LastStream >= maximumStream;
+
+    public Http2ClientStream Open()
+    {
+        // Clients open odd ones (RFC 9113 section 5.1.1).
+        var state = session.Open((session.LastStream + 1) | 1);
+        var stream = spares.TryTake() ?? new Http2ClientStream(this);
+        stream.Begin(state);
+        deadlines.OnOpened(loop.Now);
+        SetTimer();
+        return stream;
+    }
+
+    public void Return(Http2ClientStream stream) => spares.TryPut(stream);
 
     /// <summary>
     /// A request was given up for want of an answer, and nothing at all has come meanwhile: no more are sent until the peer has shown by a
@@ -87,54 +90,19 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
     /// <param name="since">When the request was sent.</param>
     public void Suspect(long since)
     {
-        // A client that goes away at once says nothing of the upstream.
-        if (isSuspect || loop.Now - since < PatienceMilliseconds || isOver || session.IsClosed)
+        if (!session.IsClosed && deadlines.TrySuspect(loop.Now, since))
         {
-            return;
+            Ping();
+            owner.OnUnavailable(this);
         }
-
-        isSuspect = true;
-        Ping();
-        loop.Timers.Set(this, loop.Now + SuspectMilliseconds);
-        owner.OnUnavailable(this);
     }
 
     void Ping()
     {
-        isPinging = true;
-        frames.PingAnswered = false;
         session.Output.Ping("weirping"u8, isAck: false);
         session.ScheduleFlush();
+        SetTimer();
     }
-
-    void OnPingAnswered()
-    {
-        isSuspect = isPinging = false;
-        TimerWheel.Clear(this);
-        owner.OnAvailable(this);
-    }
-
-    /// <summary>How many streams may be open at a time.</summary>
-    public int Slots => (int)Math.Min(session.PeerMaximumStreams, (uint)session.Options.MaximumConcurrentStreams);
-
-    public bool CanOpen => hasSettings && IsUsable && session.StreamCount < Slots;
-
-    /// <summary>No stream can be opened yet, but that may change: another connection would be no better.</summary>
-    public bool IsPromising => IsUsable && (!hasSettings || Slots == 0);
-
-    public bool IsUsable => !isSuspect && !isGoingAway && !isOver && !session.IsClosed && nextStream <= lastStream;
-
-    public Http2ClientStream Open()
-    {
-        var state = session.Open(nextStream);
-        nextStream += 2;
-        var stream = spares.TryTake() ?? new Http2ClientStream(this);
-        stream.Begin(state);
-        TimerWheel.Clear(this);
-        return stream;
-    }
-
-    public void Return(Http2ClientStream stream) => spares.TryPut(stream);
 
     public override void OnReady()
     {
@@ -149,49 +117,28 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
             session.Fail(error);
         }
 
-        OnSettings();
+        FindSlots();
         session.Flush();
-        if (isOver)
-        {
-            return;
-        }
-
-        if ((isGoingAway || nextStream > lastStream) && session.StreamCount == 0)
+        if (IsLast && StreamCount == 0)
         {
             Close();
-            return;
         }
-
-        if (isSuspect && frames.PingAnswered)
-        {
-            OnPingAnswered();
-        }
-
-        if (hasMore)
+        else if (hasMore && !isOver)
         {
             loop.Defer(this);
-        }
-
-        if (hasSettings && Deadline == long.MaxValue)
-        {
-            SetTimer();
         }
     }
 
     /// <summary>The peer has said for the first time how many streams it allows, or allows more than before.</summary>
-    void OnSettings()
+    void FindSlots()
     {
         if (session.IsClosed || !frames.HasSettings)
         {
             return;
         }
 
-        if (!hasSettings)
-        {
-            hasSettings = true;
-            TimerWheel.Clear(this);
-        }
-
+        deadlines.OnSettings(loop.Now);
+        SetTimer();
         var before = knownSlots;
         knownSlots = Slots;
         if (knownSlots > before)
@@ -200,63 +147,39 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         }
     }
 
-    int knownSlots;
-
     void SetTimer()
     {
-        var limit = session.StreamCount == 0 ? idleMilliseconds : isPinging ? session.Options.PingTimeoutMilliseconds : session.Options.PingIntervalMilliseconds;
-        if (limit > 0)
+        if (deadlines.Due == long.MaxValue || session.IsClosed)
         {
-            loop.Timers.Set(this, loop.Now + limit);
+            TimerWheel.Clear(this);
+        }
+        else if (deadlines.Due != Deadline)
+        {
+            loop.Timers.Set(this, deadlines.Due);
         }
     }
 
     public override void OnDue()
     {
-        if (!hasSettings || (session.StreamCount == 0 && !isPinging) || (isPinging && !frames.PingAnswered))
-        {
-            // No HTTP/2 is spoken there, nobody needs it, or nobody is there any more.
-            session.Fail(Http2ErrorCode.NoError);
-            return;
-        }
-
-        if (!isPinging && session.Options.PingIntervalMilliseconds > 0)
+        if (deadlines.TryPing(loop.Now))
         {
             Ping();
         }
         else
         {
-            isPinging = false;
+            // No HTTP/2 is spoken there, nobody needs it, or nobody is there any more.
+            session.Fail(Http2ErrorCode.NoError);
         }
-
-        SetTimer();
     }
 
-    public Http2ErrorCode OnHead(int id, StreamState? state, ReadOnlySpan<byte> block, bool isEnd)
+    public void OnPingAnswered()
     {
-        if (IsIdle(id))
+        var wasSuspect = deadlines.IsSuspect;
+        deadlines.OnAnswer(loop.Now, isServing: StreamCount > 0);
+        SetTimer();
+        if (wasSuspect)
         {
-            return Http2ErrorCode.ProtocolError;
-        }
-
-        if (state is null || state.IsReceiveEnded)
-        {
-            return !heads.Skip(block) ? Http2ErrorCode.CompressionError
-                : !session.Floods.TryIdleFrame() ? Http2ErrorCode.EnhanceYourCalm
-                : state is null ? Http2ErrorCode.NoError
-                : session.OnStreamError(id, Http2ErrorCode.StreamClosed);
-        }
-
-        var result = ((Http2ClientStream)state.Handler).OnHead(block, isEnd);
-        switch (result)
-        {
-            case HeadResult.Broken:
-                return Http2ErrorCode.CompressionError;
-            case HeadResult.Complete:
-                state.Handler.OnReady();
-                return Http2ErrorCode.NoError;
-            default:
-                return session.OnStreamError(id, Http2ErrorCode.ProtocolError);
+            owner.OnAvailable(this);
         }
     }
 
@@ -269,31 +192,24 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
             owner.OnUnavailable(this);
         }
 
-        foreach (var state in session.Streams.Where(s => s.Id > lastStream).ToArray())
-        {
-            state.OnReset(isUnprocessed: true);
-            state.Handler.OnReady();
-        }
-
-        session.ScheduleFlush();
+        session.EndUnprocessed(lastStream);
     }
 
     public void OnStreamClosed()
     {
-        if (isGoingAway || nextStream > lastStream || session.IsClosed)
+        if (IsLast || session.IsClosed)
         {
             session.ScheduleFlush();
+            return;
         }
-        else if (!isOver)
-        {
-            if (session.StreamCount == 0 && !isSuspect)
-            {
-                TimerWheel.Clear(this);
-                SetTimer();
-            }
 
-            owner.OnAvailable(this);
+        if (StreamCount == 0)
+        {
+            deadlines.OnUnused(loop.Now);
+            SetTimer();
         }
+
+        owner.OnAvailable(this);
     }
 
     public void OnFlood() => owner.OnFlood(this);

@@ -1,4 +1,3 @@
-using System.Buffers.Text;
 using Weir.Proxy.Http;
 using Weir.Proxy.Reactor;
 
@@ -8,9 +7,9 @@ namespace Weir.Proxy.Http2;
 sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 {
     readonly MessageHead next = new();
-    readonly WebSocketKey key = new();
+    readonly WebSocketUpgrade upgrade = new();
     StreamState? state;
-    int headAt;
+    bool isSent;
     bool hasNext;
     bool isFinal;
     bool isReused;
@@ -42,7 +41,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         isReused = connection.IsReused;
         (framesBefore, begun) = (connection.FramesRead, connection.Session.Loop.Now);
         hasNext = isFinal = isTooLarge = false;
-        key.Clear();
+        upgrade.Clear();
     }
 
     public override void OnReady() => Owner?.OnReady();
@@ -52,22 +51,22 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         // The exchange has the deadlines.
     }
 
-    public override void BeginHead(ReadOnlySpan<byte> method, ReadOnlySpan<byte> authority, ReadOnlySpan<byte> path, ReadOnlySpan<byte> upgrade)
+    public override void BeginHead(ReadOnlySpan<byte> method, ReadOnlySpan<byte> authority, ReadOnlySpan<byte> path, ReadOnlySpan<byte> protocol)
     {
         isHead = method.SequenceEqual("HEAD"u8);
         isConnect = method.SequenceEqual("CONNECT"u8);
-        isUpgrade = !upgrade.IsEmpty;
-        headAt = -1;
-        if (state!.IsReset || (isUpgrade && !connection.Session.PeerAllowsConnect))
+        isUpgrade = !protocol.IsEmpty;
+        isSent = !state!.IsReset && (!isUpgrade || connection.Session.Peer.EnableConnectProtocol);
+        if (!isSent)
         {
             return;
         }
 
-        headAt = connection.Session.Output.BeginHead();
+        connection.Session.Heads.Begin();
         Write(":method"u8, isUpgrade ? "CONNECT"u8 : method);
         if (isUpgrade)
         {
-            Write(":protocol"u8, upgrade);
+            Write(":protocol"u8, protocol);
         }
 
         if (!isConnect)
@@ -80,18 +79,18 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         Write(":authority"u8, isConnect ? path : authority);
     }
 
-    void Write(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => connection.Session.WriteField(name, value);
+    void Write(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => connection.Session.Heads.Field(name, value);
 
     public override void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
-        if (headAt < 0 || HopFields.IsOne(name))
+        if (!isSent || HopFields.IsOne(name))
         {
             return;
         }
 
         if (isUpgrade && Ascii.EqualsLower(name, "sec-websocket-key"u8))
         {
-            key.Set(value);
+            upgrade.SetKey(value);
             return;
         }
 
@@ -100,41 +99,33 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 
     public override bool EndHead(ContentLength length)
     {
-        if (headAt < 0)
+        if (!isSent)
         {
             return true;
         }
 
-        if (length.Length >= 0 && !isUpgrade && !isConnect)
+        var isTunnel = isUpgrade || isConnect;
+        if (length.Length >= 0 && !isTunnel)
         {
-            Span<byte> digits = stackalloc byte[20];
-            Utf8Formatter.TryFormat(length.Length, digits, out var written);
-            Write("content-length"u8, digits[..written]);
+            connection.Session.Heads.ContentLength(length.Length);
         }
 
-        var isEnd = !length.HasContent && !isUpgrade && !isConnect;
-        connection.Session.Output.EndHead(headAt, state!.Id, isEnd, connection.Session.PeerMaximumFrame);
-        if (isEnd)
-        {
-            state.EndWithHead();
-        }
-
-        connection.Session.ScheduleFlush();
+        state!.EndHead(isEnd: !length.HasContent && !isTunnel);
         return true;
     }
 
     /// <summary>A head or trailers have come.</summary>
-    public HeadResult OnHead(ReadOnlySpan<byte> block, bool isEnd)
+    public HeadResult OnHead(HeadReader heads, ReadOnlySpan<byte> block, bool isEnd)
     {
         if (isFinal)
         {
-            var read = connection.Heads.ReadTrailers(block, state!.Trailers);
+            var read = heads.ReadTrailers(block, state!.Trailers);
             state.HasTrailers = read == HeadResult.Complete;
             return read == HeadResult.Complete && (!isEnd || state.OnEnd() != Http2ErrorCode.NoError) ? HeadResult.Malformed : read;
         }
 
         // An interim answer that nobody has read yet gives way to what follows it.
-        var result = connection.Heads.ReadResponse(block, next, state!.Head, isEnd, isHead);
+        var result = heads.ReadResponse(block, next, state!.Head, isEnd, isHead);
         if (result != HeadResult.Complete)
         {
             hasNext = false;
@@ -153,7 +144,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         {
             next.Body = BodyKind.UntilClose;
             next.ContentLength = -1;
-            return !isUpgrade || BecomeSwitch() ? HeadResult.Complete : HeadResult.TooLarge;
+            return !isUpgrade || upgrade.TryAccept(next, state.Head, connection.Session.Loop.Buffers) ? HeadResult.Complete : HeadResult.TooLarge;
         }
 
         // What an answer without content declares is not its own length.
@@ -166,31 +157,6 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         return HeadResult.Complete;
     }
 
-    /// <summary>An accepted extended CONNECT is shown as what it is in HTTP/1.1: a switch of protocols.</summary>
-    bool BecomeSwitch()
-    {
-        next.Status = 101;
-        var fields = state!.Head;
-        var buffers = connection.Session.Loop.Buffers;
-        const int Needed = 9 + 20 + WebSocketKey.AcceptSize;
-        if (fields.Room.Length < Needed && !fields.Grow(buffers, Needed, BufferPool.BufferSize * 4))
-        {
-            return false;
-        }
-
-        "websocket"u8.CopyTo(fields.Room);
-        next.Upgrade = fields.Take(9);
-        if (!key.HasValue)
-        {
-            return true;
-        }
-
-        "sec-websocket-accept"u8.CopyTo(fields.Room);
-        var name = fields.Take(20);
-        key.WriteAccept(fields.Room[..WebSocketKey.AcceptSize]);
-        return next.Headers.Add(name, fields.Take(WebSocketKey.AcceptSize), KnownHeader.Other);
-    }
-
     public override HeadStatus ReadHead(MessageHead head)
     {
         if (hasNext)
@@ -200,7 +166,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
             return isFinal ? HeadStatus.Final : HeadStatus.Interim;
         }
 
-        if (headAt >= 0 && !state!.IsReset)
+        if (isSent && !state!.IsReset)
         {
             return HeadStatus.Wait;
         }

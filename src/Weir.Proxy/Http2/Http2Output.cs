@@ -4,8 +4,7 @@ using Weir.Proxy.Reactor;
 namespace Weir.Proxy.Http2;
 
 /// <summary>
-/// What waits to be written on a connection: whole frames, in their order. Frames of all streams that were made in one turn leave in one
-/// write.
+/// Writes the frames of a connection, whole and in their order. Frames of all streams that were made in one turn leave in one write.
 /// </summary>
 sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFrames)
 {
@@ -15,22 +14,22 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
     /// <summary>Frames that are not content, such as answers to PING, are a flood beyond this.</summary>
     const int Maximum = 1024 * 1024;
 
-    byte[]? block;
-    int start;
-    int end;
+    WriteBuffer held = new(loop.Buffers);
 
-    /// <summary>Where the last frame with content begins that has not been written, and of which stream; to mark it as the last.</summary>
+    /// <summary>Where among the bytes that wait the last frame with content begins, and of which stream it is; to mark it as the last.</summary>
     int lastData = -1;
     int lastDataStream;
 
     ControlFrames control;
+    bool hasFlushed;
 
-    public int Pending => end - start;
+    /// <summary>Bytes that wait to be written.</summary>
+    public int Pending => held.Length;
 
     /// <summary>For content. Where many connections have much to write, each has to do with a medium block.</summary>
     public int Room => Math.Max(0, Limit - Pending);
 
-    int Limit => loop.Buffers.HasLarge || block is { Length: > BufferPool.BufferSize } ? HighWater : BufferPool.BufferSize - FrameHeader.Size;
+    int Limit => loop.Buffers.HasLarge || held.Capacity > BufferPool.BufferSize ? HighWater : BufferPool.BufferSize - FrameHeader.Size;
 
     /// <summary>A write failed, or the peer lets more pile up than it may.</summary>
     public bool IsBroken { get; private set; }
@@ -43,26 +42,24 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
 
     public void Data(int stream, ReadOnlySpan<byte> content)
     {
-        var target = Reserve(FrameHeader.Size + content.Length);
-        new FrameHeader(content.Length, FrameType.Data, FrameFlags.None, stream).Write(target);
-        content.CopyTo(target[FrameHeader.Size..]);
-        lastData = end;
+        var payload = Begin(new FrameHeader(content.Length, FrameType.Data, FrameFlags.None, stream));
+        content.CopyTo(payload);
+        lastData = held.Length;
         lastDataStream = stream;
-        end += FrameHeader.Size + content.Length;
+        held.Add(FrameHeader.Size + content.Length);
         DataFrames++;
     }
 
     /// <summary>Marks the stream's last frame of content as its end if it is still here, else writes an empty one.</summary>
     public void EndOfStream(int stream)
     {
-        if (lastData >= start && lastDataStream == stream && Pending > 0)
+        if (lastData >= 0 && lastDataStream == stream)
         {
-            block![lastData + 4] |= (byte)FrameFlags.EndStream;
+            held.Unsent[lastData + 4] |= (byte)FrameFlags.EndStream;
         }
         else
         {
-            new FrameHeader(0, FrameType.Data, FrameFlags.EndStream, stream).Write(Reserve(FrameHeader.Size));
-            end += FrameHeader.Size;
+            Empty(FrameType.Data, FrameFlags.EndStream, stream);
         }
 
         lastData = -1;
@@ -76,102 +73,114 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
 
     public void WindowUpdate(int stream, int increment) => Number(FrameType.WindowUpdate, stream, (uint)increment);
 
-    void Number(FrameType type, int stream, uint value)
+    public void Ping(ReadOnlySpan<byte> data, bool isAck)
     {
-        var target = Reserve(FrameHeader.Size + 4);
-        new FrameHeader(4, type, FrameFlags.None, stream).Write(target);
-        BinaryPrimitives.WriteUInt32BigEndian(target[FrameHeader.Size..], value);
-        end += FrameHeader.Size + 4;
-    }
-
-    public void Ping(ReadOnlySpan<byte> payload, bool isAck)
-    {
-        var target = Reserve(FrameHeader.Size + 8);
-        new FrameHeader(8, FrameType.Ping, isAck ? FrameFlags.Ack : FrameFlags.None, 0).Write(target);
-        payload[..8].CopyTo(target[FrameHeader.Size..]);
-        end += FrameHeader.Size + 8;
+        data[..8].CopyTo(Begin(new FrameHeader(8, FrameType.Ping, isAck ? FrameFlags.Ack : FrameFlags.None, 0)));
+        held.Add(FrameHeader.Size + 8);
         CountControl();
     }
 
     public void GoAway(int lastStream, Http2ErrorCode code)
     {
-        var target = Reserve(FrameHeader.Size + 8);
-        new FrameHeader(8, FrameType.GoAway, FrameFlags.None, 0).Write(target);
-        BinaryPrimitives.WriteInt32BigEndian(target[FrameHeader.Size..], lastStream);
-        BinaryPrimitives.WriteUInt32BigEndian(target[(FrameHeader.Size + 4)..], (uint)code);
-        end += FrameHeader.Size + 8;
+        var payload = Begin(new FrameHeader(8, FrameType.GoAway, FrameFlags.None, 0));
+        BinaryPrimitives.WriteInt32BigEndian(payload, lastStream);
+        BinaryPrimitives.WriteUInt32BigEndian(payload[4..], (uint)code);
+        held.Add(FrameHeader.Size + 8);
     }
 
     public void SettingsAck()
     {
-        new FrameHeader(0, FrameType.Settings, FrameFlags.Ack, 0).Write(Reserve(FrameHeader.Size));
-        end += FrameHeader.Size;
+        Empty(FrameType.Settings, FrameFlags.Ack, 0);
         CountControl();
     }
 
     public void Settings(params ReadOnlySpan<(SettingId Id, uint Value)> settings)
     {
-        var target = Reserve(FrameHeader.Size + (settings.Length * Http2Settings.EntrySize));
-        new FrameHeader(settings.Length * Http2Settings.EntrySize, FrameType.Settings, FrameFlags.None, 0).Write(target);
+        var length = settings.Length * Http2Settings.EntrySize;
+        var payload = Begin(new FrameHeader(length, FrameType.Settings, FrameFlags.None, 0));
         for (var i = 0; i < settings.Length; i++)
         {
-            Http2Settings.Write(target[(FrameHeader.Size + (i * Http2Settings.EntrySize))..], settings[i].Id, settings[i].Value);
+            Http2Settings.Write(payload[(i * Http2Settings.EntrySize)..], settings[i].Id, settings[i].Value);
         }
 
-        end += FrameHeader.Size + (settings.Length * Http2Settings.EntrySize);
+        held.Add(FrameHeader.Size + length);
     }
 
-    public void Raw(ReadOnlySpan<byte> bytes)
+    /// <summary>What a client says first.</summary>
+    public void Preface()
     {
-        bytes.CopyTo(Reserve(bytes.Length));
-        end += bytes.Length;
+        Reserve(FrameReader.Preface.Length);
+        held.Add(FrameReader.Preface);
     }
 
-    /// <summary>Begins a field block; its frame's header is written by <see cref="EndHead"/>.</summary>
-    public int BeginHead()
+    void Number(FrameType type, int stream, uint value)
+    {
+        BinaryPrimitives.WriteUInt32BigEndian(Begin(new FrameHeader(4, type, FrameFlags.None, stream)), value);
+        held.Add(FrameHeader.Size + 4);
+    }
+
+    void Empty(FrameType type, FrameFlags flags, int stream)
+    {
+        Begin(new FrameHeader(0, type, flags, stream));
+        held.Add(FrameHeader.Size);
+    }
+
+    /// <summary>Writes a frame's header where it will lie, before it is added.</summary>
+    /// <returns>At least as much room behind it as its payload takes.</returns>
+    Span<byte> Begin(FrameHeader header)
+    {
+        var target = Reserve(FrameHeader.Size + header.Length);
+        header.Write(target);
+        return target[FrameHeader.Size..];
+    }
+
+    /// <summary>Begins a field block: the header of its frame is written by <see cref="EndBlock"/>, and nothing else until then.</summary>
+    /// <returns>What identifies it.</returns>
+    public int BeginBlock()
     {
         Reserve(FrameHeader.Size + 256);
-        var at = end - start;
-        end += FrameHeader.Size;
+        var at = held.Length;
+        held.Add(FrameHeader.Size);
         return at;
     }
 
-    public void Field(HpackEncoder encoder, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    /// <summary>Room for the next of a field block, which <see cref="Add"/> makes a part of it.</summary>
+    public Span<byte> Reserve(int length)
     {
-        // What is encoded changes the peer's table, so there is always room made for it.
-        var room = 64;
-        int written;
-        while (!encoder.TryWrite(name, value, Reserve(room), out written))
+        held.Rent();
+        if (held.Room.Length < length)
         {
-            room = Math.Max(block!.Length - end, room) + name.Length + value.Length + 64;
+            IsFlooded |= held.Length > Maximum;
+            IsBroken |= IsFlooded;
+            held.Grow(length);
         }
 
-        end += written;
+        return held.Room;
     }
 
+    public void Add(int count) => held.Add(count);
+
     /// <summary>Writes the frame's header, and cuts a block that is longer than a frame may be into several.</summary>
-    public void EndHead(int at, int stream, bool endsStream, int maximumFrame)
+    public void EndBlock(int at, int stream, bool endsStream, int maximumFrame)
     {
-        var from = start + at + FrameHeader.Size;
-        var length = end - from;
+        var length = held.Length - at - FrameHeader.Size;
         var flags = endsStream ? FrameFlags.EndStream : FrameFlags.None;
         if (length <= maximumFrame)
         {
-            new FrameHeader(length, FrameType.Headers, flags | FrameFlags.EndHeaders, stream).Write(block.AsSpan(start + at));
+            new FrameHeader(length, FrameType.Headers, flags | FrameFlags.EndHeaders, stream).Write(held.Unsent[at..]);
             return;
         }
 
-        var whole = block.AsSpan(from, length).ToArray();
-        end = start + at;
+        var whole = held.Unsent[(at + FrameHeader.Size)..].ToArray();
+        held.Truncate(at);
         var type = FrameType.Headers;
-        for (var sent = 0; sent < whole.Length; type = FrameType.Continuation)
+        for (var sent = 0; sent < whole.Length; type = FrameType.Continuation, flags = FrameFlags.None)
         {
             var piece = Math.Min(maximumFrame, whole.Length - sent);
-            var target = Reserve(FrameHeader.Size + piece);
             var isLast = sent + piece == whole.Length;
-            new FrameHeader(piece, type, (type == FrameType.Headers ? flags : FrameFlags.None) | (isLast ? FrameFlags.EndHeaders : FrameFlags.None), stream).Write(target);
-            whole.AsSpan(sent, piece).CopyTo(target[FrameHeader.Size..]);
-            end += FrameHeader.Size + piece;
+            var payload = Begin(new FrameHeader(piece, type, flags | (isLast ? FrameFlags.EndHeaders : FrameFlags.None), stream));
+            whole.AsSpan(sent, piece).CopyTo(payload);
+            held.Add(FrameHeader.Size + piece);
             sent += piece;
         }
     }
@@ -188,48 +197,6 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
         }
     }
 
-    Span<byte> Reserve(int length)
-    {
-        if (block is null)
-        {
-            block = loop.Buffers.Rent();
-            start = end = 0;
-        }
-
-        if (block.Length - end < length)
-        {
-            MakeRoom(length);
-        }
-
-        return block.AsSpan(end);
-    }
-
-    void MakeRoom(int length)
-    {
-        var pending = Pending;
-        IsFlooded |= pending > Maximum;
-        IsBroken |= IsFlooded;
-        lastData = lastData >= start ? lastData - start : -1;
-        if (start > 0 && block!.Length - pending >= length && start >= block.Length / 2)
-        {
-            block.AsSpan(start, pending).CopyTo(block);
-        }
-        else
-        {
-            var needed = pending + length;
-            var larger = needed <= BufferPool.BufferSize ? loop.Buffers.Rent()
-                : (needed <= BufferPool.LargeSize ? loop.Buffers.TryRentLarge() : null) ?? loop.Buffers.RentUnusual(needed * 2);
-            block.AsSpan(start, pending).CopyTo(larger);
-            loop.Buffers.Return(block!);
-            block = larger;
-        }
-
-        start = 0;
-        end = pending;
-    }
-
-    bool hasFlushed;
-
     /// <returns>Whether something was written since it was last asked.</returns>
     public bool Flush()
     {
@@ -240,36 +207,22 @@ sealed class Http2Output(EventLoop loop, TcpSocket socket, int maximumControlFra
             return before;
         }
 
-        var sent = socket.Send(block.AsSpan(start, Pending));
+        // Where not all was written: TLS may have encrypted what it could not write yet, nothing of it may change any more.
+        lastData = -1;
+        var sent = held.Send(socket);
         if (sent < 0)
         {
             IsBroken = true;
             return before;
         }
 
-        start += sent;
         control.OnSent(sent, Pending);
-        if (start == end)
-        {
-            Release();
-        }
-        else
-        {
-            // TLS may have encrypted what it could not write yet: nothing of it may change any more.
-            lastData = -1;
-        }
-
         return before || sent > 0;
     }
 
     public void Release()
     {
-        start = end = 0;
         lastData = -1;
-        if (block is { } held)
-        {
-            block = null;
-            loop.Buffers.Return(held);
-        }
+        held.Release();
     }
 }

@@ -9,19 +9,21 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 {
     static readonly byte[] Name = "HTTP/2"u8.ToArray();
 
-    Http2ServerConnection connection = null!;
+    RequestStreams requests = null!;
     StreamState? state;
-    int headAt;
     int status;
     bool isTunnel;
     bool hasContinued;
     bool isMalformed;
 
+    /// <summary>A head is being written; false when nobody will read it.</summary>
+    bool isInHead;
+
     public override Span<byte> RequestBytes => state!.Head.Writable;
 
-    public override Downstream Downstream => connection.Downstream;
+    public override Downstream Downstream => requests.Downstream;
 
-    public override ServerLimits Limits => connection.Limits;
+    public override ServerLimits Limits => requests.Limits;
 
     public override bool IsHttp2 => true;
 
@@ -35,9 +37,9 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
 
     public override FieldBlock? Trailers => state!.HasTrailers ? state.Trailers : null;
 
-    public void Begin(Http2ServerConnection served, StreamState stream)
+    public void Begin(RequestStreams cameBy, StreamState stream)
     {
-        connection = served;
+        requests = cameBy;
         state = stream;
         Failure = Cause.None;
         stream.Handler = this;
@@ -84,51 +86,41 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
     {
         isTunnel = status == 101 || (Request.IsConnect && status is >= 200 and < 300);
         this.status = status == 101 ? 200 : status;
-        headAt = -1;
         hasContinued |= status >= 200;
-        if (state!.IsReset || isMalformed)
+        isInHead = !state!.IsReset && !isMalformed;
+        if (!isInHead)
         {
             return;
         }
 
-        headAt = state.Session.Output.BeginHead();
+        state.Session.Heads.Begin();
         Span<byte> digits = stackalloc byte[3];
         Utf8Formatter.TryFormat(this.status, digits, out _);
-        state.Session.WriteField(":status"u8, digits);
+        state.Session.Heads.Field(":status"u8, digits);
     }
 
     public override void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
     {
-        if (headAt >= 0 && !HopFields.IsOne(name) && !(Request.IsExtendedConnect && Ascii.EqualsLower(name, "sec-websocket-accept"u8)))
+        if (isInHead && !HopFields.IsOne(name) && !(Request.IsExtendedConnect && Ascii.EqualsLower(name, "sec-websocket-accept"u8)))
         {
-            state!.Session.WriteField(name, value);
+            state!.Session.Heads.Field(name, value);
         }
     }
 
     public override bool EndHead(ContentLength length, bool isLast)
     {
-        if (headAt < 0)
+        if (!isInHead)
         {
             return true;
         }
 
-        var session = state!.Session;
         var isInterim = status < 200;
         if (length.Length >= 0 && !isInterim && !isTunnel && status != 204)
         {
-            Span<byte> digits = stackalloc byte[20];
-            Utf8Formatter.TryFormat(length.Length, digits, out var written);
-            session.WriteField("content-length"u8, digits[..written]);
+            state!.Session.Heads.ContentLength(length.Length);
         }
 
-        var isEnd = !isInterim && !isTunnel && !length.HasContent;
-        session.Output.EndHead(headAt, state.Id, isEnd, session.PeerMaximumFrame);
-        if (isEnd)
-        {
-            state.EndWithHead();
-        }
-
-        session.ScheduleFlush();
+        state!.EndHead(isEnd: !isInterim && !isTunnel && !length.HasContent);
         return true;
     }
 

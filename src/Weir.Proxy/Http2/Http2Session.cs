@@ -4,64 +4,56 @@ using Weir.Proxy.Reactor;
 namespace Weir.Proxy.Http2;
 
 /// <summary>
-/// One connection that speaks HTTP/2 (RFC 9113), on either side: its frames, its streams, its windows and settings. Its owner, a handler
-/// of the loop, calls <see cref="Run"/> when the socket or the session itself wants to go on.
+/// One connection that speaks HTTP/2 (RFC 9113), on either side: its streams, and what the frames of the peer do to them. Its owner, a
+/// handler of the loop, is deferred when there is something to write, and calls <see cref="Flush"/> then.
 /// </summary>
 sealed class Http2Session
 {
-    readonly TcpSocket socket;
     readonly LoopHandler owner;
     readonly IHttp2Role role;
-    readonly StreamTable streams;
-    readonly HpackEncoder encoder;
-    BlockedStreams blocked;
-    FlowWindow sendWindow = new(FlowWindow.DefaultSize);
-    FlowWindow receiveWindow;
     Http2Settings peer = new();
-    int unannounced;
+    int lastServed = int.MaxValue;
 
-    public Http2Session(EventLoop loop, TcpSocket socket, LoopHandler owner, IHttp2Role role, Http2Options options)
+    public Http2Session(EventLoop loop, TcpSocket socket, LoopHandler owner, IHttp2Role role, Http2Options options, bool isServer)
     {
         Loop = loop;
-        this.socket = socket;
         this.owner = owner;
         this.role = role;
         Options = options;
+        IsServer = isServer;
 
-        streams = new StreamTable(options.MaximumConcurrentStreams);
         Output = new Http2Output(loop, socket, options.MaximumOutboundControlFrames);
+        Heads = new HeadWriter(Output, options.HpackTableBytes);
+        Streams = new StreamTable(options.MaximumConcurrentStreams);
         Floods = new FloodGuard(loop, options);
-        encoder = new HpackEncoder(Math.Min(options.HpackTableBytes, HpackDecoder.DefaultTableSize), huffman: false);
-        receiveWindow = new FlowWindow(Math.Max(options.ConnectionWindowBytes, FlowWindow.DefaultSize));
+        Flow = new FlowControl(this);
     }
 
     public EventLoop Loop { get; }
 
     public Http2Options Options { get; }
 
+    /// <summary>Whether the peer is a client.</summary>
+    public bool IsServer { get; }
+
     public Http2Output Output { get; }
 
+    public HeadWriter Heads { get; }
+
+    public StreamTable Streams { get; }
+
+    public FlowControl Flow { get; }
+
     public FloodGuard Floods { get; }
-
-    public int StreamCount => streams.Count;
-
-    /// <summary>So many streams are open that the peer may open no more.</summary>
-    public bool IsFull => streams.IsFull;
-
-    public IEnumerable<StreamState> Streams => streams.All;
 
     /// <summary>The connection is over, for whatever reason.</summary>
     public bool IsClosed { get; private set; }
 
-    public int SendWindow => sendWindow.Available;
+    /// <summary>The last stream that the client has opened, or tried to; 0 for none. Servers open none.</summary>
+    public int LastStream { get; set; }
 
-    public int PeerMaximumFrame => peer.MaxFrameSize;
-
-    public uint PeerMaximumStreams => peer.MaxConcurrentStreams;
-
-    public bool PeerAllowsConnect => peer.EnableConnectProtocol;
-
-    public int LastPeerStream { get; set; }
+    /// <summary>The settings of the other side.</summary>
+    public ref readonly Http2Settings Peer => ref peer;
 
     /// <summary>Says what we allow, and how much may be sent to us.</summary>
     public void SendPreface(params ReadOnlySpan<(SettingId Id, uint Value)> settings)
@@ -77,53 +69,46 @@ sealed class Http2Session
 
     public void ScheduleFlush() => Loop.Defer(owner);
 
-    public void WriteField(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value) => Output.Field(encoder, name, value);
+    /// <summary>Nobody has opened a stream of this number yet (RFC 9113 section 5.1). Even ones are a server's to open, and none does.</summary>
+    public bool IsIdle(int id) => id > LastStream || id % 2 == 0;
 
     public StreamState Open(int id)
     {
-        var state = streams.TryTakeSpare() ?? new StreamState(this);
+        LastStream = id;
+        var state = Streams.TryTakeSpare() ?? new StreamState(this);
         state.Open(id, peer.InitialWindowSize, Options.StreamWindowBytes);
-        streams.Add(state);
+        Streams.Add(state);
         Floods.CountStream();
         return state;
     }
 
-    /// <summary>Null as well for one that was reset, though whoever uses it may still have to let go of it.</summary>
-    public StreamState? Find(int id) => streams.Find(id);
-
     /// <param name="code">To reset it with; null when both sides have ended it.</param>
     public void Remove(StreamState state, Http2ErrorCode? code)
     {
-        if (!streams.TryRemove(state))
+        if (!Streams.TryRemove(state))
         {
             return;
         }
 
         if (code is not { } reason)
         {
-            streams.OnEnded(state.Id);
+            Streams.OnEnded(state.Id);
         }
         else if (!IsClosed)
         {
             Reset(state.Id, reason);
         }
 
-        streams.Keep(state);
+        Streams.Keep(state);
         role.OnStreamClosed();
     }
 
-    public void Reset(int id, Http2ErrorCode code)
+    void Reset(int id, Http2ErrorCode code)
     {
-        streams.OnReset(id);
+        Streams.OnReset(id);
         Output.Reset(id, code);
         ScheduleFlush();
     }
-
-    /// <summary>By us, not long ago.</summary>
-    public bool WasReset(int id) => streams.WasReset(id);
-
-    /// <summary>By both sides or by the peer, not long ago.</summary>
-    public bool HasEnded(int id) => streams.HasEnded(id);
 
     /// <summary>Ends one stream; whoever uses it is told.</summary>
     /// <returns>The connection's error.</returns>
@@ -135,7 +120,7 @@ sealed class Http2Session
         }
 
         Reset(id, code);
-        if (Find(id) is { } state)
+        if (Streams.Find(id) is { } state)
         {
             state.OnReset(isUnprocessed: false, isMalformed: true);
             state.Handler.OnReady();
@@ -148,12 +133,12 @@ sealed class Http2Session
     /// <returns>The connection's error.</returns>
     public Http2ErrorCode OnPeerReset(int id, Http2ErrorCode code)
     {
-        if (role.IsIdle(id))
+        if (IsIdle(id))
         {
             return Http2ErrorCode.ProtocolError;
         }
 
-        if (Find(id) is not { } state)
+        if (Streams.Find(id) is not { } state)
         {
             // It was over before the peer knew.
             return Floods.TryIdleFrame() ? Http2ErrorCode.NoError : Http2ErrorCode.EnhanceYourCalm;
@@ -164,83 +149,49 @@ sealed class Http2Session
         return Floods.TryReset() ? Http2ErrorCode.NoError : Http2ErrorCode.EnhanceYourCalm;
     }
 
-    /// <summary>So much content has been used up.</summary>
-    public void Credit(int count)
+    /// <summary>The peer will not look at the streams after this one: whoever uses them is told.</summary>
+    public void EndUnprocessed(int lastStream)
     {
-        unannounced += count;
-        if (unannounced >= Options.ConnectionWindowBytes / 2 && !IsClosed)
+        foreach (var state in Streams.All.Where(s => s.Id > lastStream).ToArray())
         {
-            receiveWindow.TryAdd(unannounced);
-            Output.WindowUpdate(0, unannounced);
-            unannounced = 0;
-            ScheduleFlush();
+            state.OnReset(isUnprocessed: true);
+            state.Handler.OnReady();
         }
+
+        ScheduleFlush();
     }
 
-    public void TakeSendWindow(int length) => sendWindow.TryTake(length);
-
-    public bool TakeReceiveWindow(int length) => receiveWindow.TryTake(length);
-
-    /// <summary>The stream waits until there is room or a window.</summary>
-    public void Block(StreamState state) => blocked.Add(state);
-
-    /// <summary>Sends what there is, and lets streams go on that waited for it, each in its turn.</summary>
+    /// <summary>Sends what there is, and lets streams continue that waited for it, each in its turn.</summary>
     public void Flush()
     {
-        var flushed = Output.Flush();
-        if (Output.IsBroken)
+        var hasRoom = Output.Flush();
+        if (!Output.IsBroken)
         {
-            if (Output.IsFlooded && !IsClosed)
-            {
-                role.OnFlood();
-            }
-
-            Fail();
+            Flow.Resume(hasRoom);
+            return;
         }
-        else if (flushed || mayUnblock)
+
+        if (Output.IsFlooded && !IsClosed)
         {
-            Unblock();
+            role.OnFlood();
         }
-    }
 
-    bool mayUnblock;
-
-    void Unblock()
-    {
-        mayUnblock = false;
-        for (var state = blocked.TakeAll(); state is not null;)
-        {
-            var next = BlockedStreams.Next(state);
-            if (streams.Contains(state))
-            {
-                state.Handler.OnReady();
-            }
-
-            state = next;
-        }
+        Fail();
     }
 
     public Http2ErrorCode OnSettings(ReadOnlySpan<byte> payload)
     {
         var before = peer.InitialWindowSize;
-        var error = peer.ApplyAll(payload, fromServer: !role.IsServer);
+        var error = peer.ApplyAll(payload, fromServer: !IsServer);
         if (error != Http2ErrorCode.NoError)
         {
             return error;
         }
 
-        encoder.SetMaximumTableSize(peer.HeaderTableSize);
-        if (peer.InitialWindowSize != before)
+        Heads.SetTableSize(peer.HeaderTableSize);
+        if (peer.InitialWindowSize != before && Flow.OnInitialWindow(peer.InitialWindowSize - before) is var wrong and not Http2ErrorCode.NoError)
         {
-            foreach (var state in streams.All)
-            {
-                if (!state.AdjustSendWindow(peer.InitialWindowSize - before))
-                {
-                    return Http2ErrorCode.FlowControlError;
-                }
-            }
-
-            mayUnblock = true;
+            return wrong;
         }
 
         Output.SettingsAck();
@@ -248,31 +199,11 @@ sealed class Http2Session
         return Http2ErrorCode.NoError;
     }
 
-    /// <returns>The connection's error.</returns>
-    public Http2ErrorCode OnWindowUpdate(int id, int increment)
+    /// <summary>Tells the peer which of its streams is the last that is served. It may not be a later one afterwards (RFC 9113 section 6.8).</summary>
+    public void GoAway(Http2ErrorCode code)
     {
-        if (id != 0 && role.IsIdle(id))
-        {
-            return Http2ErrorCode.ProtocolError;
-        }
-
-        if (!Floods.TryWindowUpdate(Output.DataFrames))
-        {
-            return Http2ErrorCode.EnhanceYourCalm;
-        }
-
-        mayUnblock = true;
-        ScheduleFlush();
-        if (id == 0)
-        {
-            return increment == 0 ? Http2ErrorCode.ProtocolError : sendWindow.TryAdd(increment) ? Http2ErrorCode.NoError : Http2ErrorCode.FlowControlError;
-        }
-
-        // On a stream that is over it means nothing (RFC 9113 section 5.1).
-        return Find(id) is not { } state ? Http2ErrorCode.NoError
-            : increment == 0 ? OnStreamError(id, Http2ErrorCode.ProtocolError)
-            : state.OnWindowUpdate(increment) ? Http2ErrorCode.NoError
-            : OnStreamError(id, Http2ErrorCode.FlowControlError);
+        lastServed = Math.Min(lastServed, IsServer ? LastStream : 0);
+        Output.GoAway(lastServed, code);
     }
 
     /// <summary>Tells the peer why, and closes.</summary>
@@ -285,7 +216,7 @@ sealed class Http2Session
                 role.OnFlood();
             }
 
-            Output.GoAway(LastPeerStream, code);
+            GoAway(code);
             Output.Flush();
             Fail();
         }
@@ -300,7 +231,7 @@ sealed class Http2Session
         }
 
         IsClosed = true;
-        foreach (var state in streams.All.ToArray())
+        foreach (var state in Streams.All.ToArray())
         {
             state.OnReset(isUnprocessed: false);
             state.Handler.OnReady();

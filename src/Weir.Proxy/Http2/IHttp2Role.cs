@@ -1,20 +1,10 @@
 namespace Weir.Proxy.Http2;
 
-/// <summary>What the two sides of a connection do differently.</summary>
+/// <summary>Whose connection it is: what a client's and an upstream's do differently, beside what is in <see cref="IHeadReceiver"/>.</summary>
 interface IHttp2Role
 {
-    bool IsServer { get; }
-
-    /// <summary>Nobody has opened a stream of this number yet (RFC 9113 section 5.1).</summary>
-    bool IsIdle(int id);
-
-    /// <summary>A field block has come that opens a stream, answers on one, or ends one. The session has checked nothing but its frame.</summary>
-    /// <param name="state">Null when there is no such stream, or it was reset.</param>
-    /// <returns>The connection's error, if any.</returns>
-    Http2ErrorCode OnHead(int id, StreamState? state, ReadOnlySpan<byte> block, bool isEnd);
-
-    /// <summary>The peer keeps to our settings from here on.</summary>
-    void OnSettingsAcknowledged();
+    /// <summary>A PING of ours has come back.</summary>
+    void OnPingAnswered();
 
     /// <summary>The peer has said that it goes away: no more streams than those up to this one.</summary>
     void OnGoAway(int lastStream);

@@ -11,9 +11,8 @@ sealed class StreamState(Http2Session session)
 {
     ContentBuffer content = new(session.Loop.Buffers);
     FlowWindow sendWindow;
-    FlowWindow receiveWindow;
+    ReceiveWindow receiveWindow;
     long received;
-    int unannounced;
 
     public Http2Session Session => session;
 
@@ -59,9 +58,8 @@ sealed class StreamState(Http2Session session)
     {
         Id = id;
         sendWindow = new FlowWindow(sendSize);
-        receiveWindow = new FlowWindow(receiveSize);
+        receiveWindow = new ReceiveWindow(receiveSize);
         received = 0;
-        unannounced = 0;
         Declared = -1;
         IsReceiveEnded = IsSendEnded = IsReset = IsUnprocessed = IsMalformed = IsBlocked = HasHead = HasTrailers = false;
     }
@@ -93,7 +91,7 @@ sealed class StreamState(Http2Session session)
 
         // Padding is used up at once.
         IsReceiveEnded = isEnd;
-        Announce(flow - length);
+        Credit(flow - length);
         if (length > 0 || isEnd)
         {
             content.BeginDelivery(source, from, length);
@@ -144,19 +142,16 @@ sealed class StreamState(Http2Session session)
     public void Consume(int count)
     {
         content.Consume(count);
-        session.Credit(count);
-        Announce(count);
+        session.Flow.Credit(count);
+        Credit(count);
     }
 
-    void Announce(int count)
+    void Credit(int count)
     {
-        unannounced += count;
-        if (!IsReceiveEnded && !IsReset && unannounced >= session.Options.StreamWindowBytes / 2)
+        if (!IsReceiveEnded && !IsReset && receiveWindow.Use(count, session.Options.StreamWindowBytes) is > 0 and var increment)
         {
-            receiveWindow.TryAdd(unannounced);
-            session.Output.WindowUpdate(Id, unannounced);
+            session.Output.WindowUpdate(Id, increment);
             session.ScheduleFlush();
-            unannounced = 0;
         }
     }
 
@@ -168,25 +163,7 @@ sealed class StreamState(Http2Session session)
             return -1;
         }
 
-        var taken = 0;
-        while (taken < bytes.Length)
-        {
-            var length = Math.Min(
-                Math.Min(bytes.Length - taken, session.PeerMaximumFrame), Math.Min(Math.Min(sendWindow.Available, session.SendWindow), session.Output.Room));
-            if (length == 0)
-            {
-                session.Block(this);
-                break;
-            }
-
-            sendWindow.TryTake(length);
-            session.TakeSendWindow(length);
-            session.Output.Data(Id, bytes.Slice(taken, length));
-            taken += length;
-        }
-
-        session.ScheduleFlush();
-        return taken;
+        return session.Flow.Send(this, ref sendWindow, bytes);
     }
 
     public void End(FieldBlock? trailers)
@@ -203,20 +180,26 @@ sealed class StreamState(Http2Session session)
         }
         else
         {
-            var at = session.Output.BeginHead();
+            session.Heads.Begin();
             for (var i = 0; i < trailers.Fields.Count; i++)
             {
-                session.WriteField(trailers.Fields[i].Name.Of(trailers.Bytes), trailers.Fields[i].Value.Of(trailers.Bytes));
+                session.Heads.Field(trailers.Fields[i].Name.Of(trailers.Bytes), trailers.Fields[i].Value.Of(trailers.Bytes));
             }
 
-            session.Output.EndHead(at, Id, endsStream: true, session.PeerMaximumFrame);
+            session.Heads.End(Id, endsStream: true, session.Peer.MaxFrameSize);
         }
 
         session.ScheduleFlush();
     }
 
-    /// <summary>The head that was written says that nothing follows.</summary>
-    public void EndWithHead() => IsSendEnded = true;
+    /// <summary>All fields of a head have been written.</summary>
+    /// <param name="isEnd">Nothing follows.</param>
+    public void EndHead(bool isEnd)
+    {
+        session.Heads.End(Id, isEnd, session.Peer.MaxFrameSize);
+        IsSendEnded |= isEnd;
+        session.ScheduleFlush();
+    }
 
     /// <summary>Nobody uses it any more. What is not complete is reset, and what was not read is given back to the connection's window.</summary>
     public void Close(Http2ErrorCode code)
@@ -225,7 +208,7 @@ sealed class StreamState(Http2Session session)
         {
             var length = content.Next.Length;
             content.Consume(length);
-            session.Credit(length);
+            session.Flow.Credit(length);
         }
 
         content.Release();

@@ -52,7 +52,7 @@ sealed class StreamTable(int maximum)
 
     public void Add(StreamState state) => streams[state.Id] = state;
 
-    /// <summary>Null as well for one that was reset.</summary>
+    /// <summary>Null as well for one that was reset, though whoever uses it may still have to let go of it.</summary>
     public StreamState? Find(int id) => streams.TryGetValue(id, out var state) && !state.IsReset ? state : null;
 
     /// <summary>It is this state, and not another's of the same number, that is open.</summary>

@@ -46,6 +46,10 @@ public class BufferPool
         return Take(large, LargeSize);
     }
 
+    /// <summary>A medium one or whatever holds so much; beyond the usual sizes twice that, so that what grows does not do so at each step.</summary>
+    public byte[] RentAtLeast(int length) =>
+        length <= BufferSize ? Rent() : (length <= LargeSize ? TryRentLarge() : null) ?? RentUnusual(length * 2);
+
     /// <summary>One of an unusual length, for what fits in no other; not kept when it is given back.</summary>
     public byte[] RentUnusual(int length)
     {

@@ -67,6 +67,8 @@ sealed class InteropServer : IAsyncDisposable
         }
         catch (Exception e) when (e is OperationCanceledException or IOException)
         {
+            // Reading may fail before the token is cancelled.
+            Cancelled.Enqueue(request.Path);
             context.Abort();
         }
     }

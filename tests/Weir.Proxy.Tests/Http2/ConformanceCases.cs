@@ -136,6 +136,7 @@ static class ConformanceCases
         new("6.3", "PRIORITY on the connection", Protocol, Priority(0, Priority5)),
         new("6.3", "PRIORITY of a wrong size", "stream 1 FrameSizeError", Post(1), Priority(1, 0, 0, 0, 0)),
         new("6.3", "PRIORITY of a wrong size on an idle stream, which cannot be reset", Size, Priority(1, 0, 0, 0, 0)),
+        new("6.3", "PRIORITY of a wrong size on a stream that no client opens, which cannot be reset either", Size, Get(5), Priority(4, 0, 0, 0, 0)),
         new("6.4", "RST_STREAM on the connection", Protocol, Reset(0)),
         new("6.4", "RST_STREAM on an idle stream", Protocol, Reset(7)),
         new("6.4", "RST_STREAM of a wrong size", Size, Post(1), Frame(FrameType.RstStream, None, 1, 0, 0, 0)),

@@ -61,6 +61,27 @@ public class Http2LifetimeTests
         await client.ExpectEndAsync();
     }
 
+    /// <summary>A client may by then have sent the later ones elsewhere (RFC 9113 section 6.8).</summary>
+    [Fact]
+    public async Task What_was_refused_after_the_last_stream_was_named_is_never_said_to_be_served()
+    {
+        await using var proxy = new ProxyHarness();
+        var held = new TaskCompletionSource();
+        proxy.Clusters(("c", [proxy.Upstream(_ => held.Task)]));
+        Assert.Null(proxy.Routes(h => h.CommonHttpProtocolOptions = new HttpProtocolOptions { MaxRequestsPerConnection = 1 }, To("c")));
+        var client = await FramePeer.ConnectAsync(proxy);
+        await client.RequestAsync(1);
+        await ExpectFarewellAsync(client, 1);
+        await client.RequestAsync(3);
+        Assert.Equal(Http2ErrorCode.RefusedStream, (await client.ExpectAsync(FrameType.RstStream, 3)).Code);
+
+        await client.DataAsync(0, "of no stream");
+
+        var end = await client.ExpectAsync(FrameType.GoAway);
+        Assert.Equal((1, Http2ErrorCode.ProtocolError), (end.LastStream, (Http2ErrorCode)end.Payload[7]));
+        held.SetResult();
+    }
+
     [Fact]
     public async Task A_connection_without_requests_ends()
     {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using Envoy.Config.Cluster.V3;
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -19,6 +20,8 @@ public class SharedConnectionTests
 {
     const string Ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     const int PageBytes = 200_000;
+
+    static Duration Milliseconds(int count) => Duration.FromTimeSpan(TimeSpan.FromMilliseconds(count));
 
     static async Task<WebApplication> PagesAsync()
     {
@@ -180,5 +183,39 @@ public class SharedConnectionTests
         var answer = await AskAsync(proxy, "DELETE");
 
         Assert.Equal(("503", 1), (answer, asked));
+    }
+
+    /// <summary>That requests come all the while does not put off that its silence is noticed.</summary>
+    [Fact]
+    public async Task An_upstream_that_answers_no_ping_is_given_up_though_requests_keep_coming()
+    {
+        // Fewer than may be open at a time.
+        const int Requests = 80;
+        await using var proxy = Serve(
+            p => p.Upstream(async stream =>
+            {
+                var peer = await AcceptAsync(stream);
+                while (await peer.ReadAsync(30) is not null)
+                {
+                }
+            }),
+            c =>
+            {
+                c.TypedExtensionProtocolOptions.Clear();
+                c.Http2ProtocolOptions = new() { ConnectionKeepalive = new() { Interval = Milliseconds(100), Timeout = Milliseconds(300) } };
+            },
+            TimeSpan.Zero);
+        await using var client = await ConnectAsync(proxy);
+
+        await client.SendAsync(Get(1));
+        var answer = client.ReadUntilAsync(FrameType.Headers, 1);
+        for (var i = 1; i < Requests && !answer.IsCompleted; i++)
+        {
+            await client.SendAsync(Get((2 * i) + 1));
+            await Task.Delay(TimeSpan.FromMilliseconds(40), TimeProvider.System);
+        }
+
+        Assert.True(answer.IsCompleted, "many times as long without an answer to PING as is allowed, and still used");
+        Assert.Equal(":status: 503", client.Fields(await answer)[0]);
     }
 }
