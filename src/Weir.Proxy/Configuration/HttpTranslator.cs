@@ -18,7 +18,6 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
     const int DefaultHeadTime = 60_000;
     const int DefaultDelayedClose = 1000;
     const uint LargestHeadKilobytes = 8192;
-    const uint MostHops = 100;
 
     public HttpOptions Translate(string owner, HttpConnectionManager http, bool isInbound)
     {
@@ -33,7 +32,6 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
             Codec = Codec(owner, http.CodecType),
             Http2 = HttpProtocolTranslator.Http2($"{owner}: http2_protocol_options", http.Http2ProtocolOptions, reading),
             IsEdge = http.UseRemoteAddress ?? translation.Self.IsGateway,
-            TrustedHops = http.XffNumTrustedHops <= MostHops ? (int)http.XffNumTrustedHops : throw new ConfigException($"{owner}: xff_num_trusted_hops: more than {MostHops} are not supported"),
             AppendsForwardedFor = !http.SkipXffAppend,
             ClientCertificate = (ClientCertificateForwarding)(int)http.ForwardClientCertDetails,
             ForwardsSubject = certificate?.Subject == true,
@@ -61,6 +59,7 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
     /// <summary>Fields that change what clients or upstreams see, but not whom a request reaches or who may send it.</summary>
     void NameIgnored(string owner, HttpConnectionManager http)
     {
+        reading.NotCarriedOut($"{owner}: xff_num_trusted_hops", http.XffNumTrustedHops > 0);
         reading.NotCarriedOut($"{owner}: server_name", http.ServerName.Length > 0);
         reading.NotCarriedOut($"{owner}: set_current_client_cert_details.cert", http.SetCurrentClientCertDetails?.Cert == true);
         reading.NotCarriedOut($"{owner}: set_current_client_cert_details.chain", http.SetCurrentClientCertDetails?.Chain == true);
@@ -91,7 +90,8 @@ sealed class HttpTranslator(Translation translation, Func<string, RouteSlot> rou
         };
     }
 
-    static byte[] Via(string owner, string via) => via.All(c => c is >= ' ' and <= '~') ? Encoding.ASCII.GetBytes(via)
+    /// <summary>With the version that a proxy names there (RFC 9110 section 7.6.3).</summary>
+    static byte[] Via(string owner, string via) => via.All(c => c is >= ' ' and <= '~') ? Encoding.ASCII.GetBytes(via.Length > 0 ? $"1.1 {via}" : "")
         : throw new ConfigException($"{owner}: via: a control character, or one beyond ASCII, is in it");
 
     static int MaximumHeaders(string owner, uint? count) => count is 0 or > HeaderList.Maximum

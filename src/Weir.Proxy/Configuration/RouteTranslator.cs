@@ -12,6 +12,9 @@ namespace Weir.Proxy.Configuration;
 /// <summary>Route tables from their messages. What is not understood is refused, or remarked on; never ignored.</summary>
 sealed class RouteTranslator(ClusterTable clusters)
 {
+    /// <summary>Milliseconds; as Envoy has it.</summary>
+    const int DefaultTimeout = 15_000;
+
     const string BalancerMetadata = "envoy.lb";
 
     public RouteTable Translate(RouteConfiguration configuration, Reading reading)
@@ -62,7 +65,7 @@ sealed class RouteTranslator(ClusterTable clusters)
             Direct = DirectReplyTranslator.Translate(owner, route),
             PrefixRewrite = Encoding.ASCII.GetBytes(UrlParts.Path($"{owner}: prefix_rewrite", action?.PrefixRewrite ?? "")),
             HostRewrite = Encoding.ASCII.GetBytes(UrlParts.Authority($"{owner}: host_rewrite_literal", action?.HostRewriteLiteral ?? "")),
-            TimeoutMilliseconds = Common.Milliseconds(action?.Timeout, 0),
+            TimeoutMilliseconds = Common.Milliseconds(action?.Timeout, DefaultTimeout),
             IdleMilliseconds = action?.IdleTimeout is { } idle ? Common.Milliseconds(idle, 0) : null,
             HashPolicies = [.. (action?.HashPolicy ?? []).Select((p, i) => Hash($"{owner}: hash_policy[{i}]", p))],
         };

@@ -80,8 +80,8 @@ sealed class Answer(EventLoop loop, LoopHandler owner, UpstreamRequest upstream,
         upstream.ObserveLatency();
         isTunnel = response.Status == 101 || (server.Request.IsConnect && response.Status is >= 200 and < 300);
 
-        // An error before the whole request has come most often means that the rest is not wanted.
-        var isLast = !server.IsRequestDone && response.Status >= 400;
+        // Before the whole request has come nobody knows whether the rest is wanted: if it is not, the connection cannot go on.
+        var isLast = !server.IsRequestDone;
         if (!new ResponseHeadWriter(response, stream.HeadBytes, choice).Write(server, cookie, isLast))
         {
             Failure = Cause.UpstreamHeadTooLarge;

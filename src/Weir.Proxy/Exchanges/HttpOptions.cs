@@ -43,8 +43,7 @@ sealed record HttpOptions : ServerLimits
     /// <summary>For this proxy's own workload, not from it.</summary>
     public bool IsInbound { get; init; }
 
-    /// <summary>Proxies in front that are believed, so that what they add to X-Forwarded-For is kept.</summary>
-    public int TrustedHops { get; init; }
+    /// <summary>The client's address is added to X-Forwarded-For; else that is passed on as it comes.</summary>
     public bool AppendsForwardedFor { get; init; }
     public ClientCertificateForwarding ClientCertificate { get; init; }
     public bool ForwardsSubject { get; init; }

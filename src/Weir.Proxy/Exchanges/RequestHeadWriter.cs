@@ -157,18 +157,19 @@ readonly ref struct RequestHeadWriter(ServerStream server, HttpOptions options, 
             && server.Downstream.Tls?.Peer is not null)
         {
             var own = ClientCertificateHeader.Of(server.Downstream, options);
-            var before = default(Slice);
             if (options.ClientCertificate == ClientCertificateForwarding.AppendForward)
             {
-                request.Headers.TryGet(bytes, "x-forwarded-client-cert"u8, out before);
+                WriteAppended(target, "x-forwarded-client-cert"u8, ","u8, own);
             }
-
-            WriteAppended(target, "x-forwarded-client-cert"u8, before.Of(bytes), ","u8, own);
+            else
+            {
+                target.Field("x-forwarded-client-cert"u8, own);
+            }
         }
 
         if (options.Via.Length > 0)
         {
-            WriteAppended(target, "via"u8, "1.1"u8, " "u8, options.Via);
+            target.Field("via"u8, options.Via);
         }
 
         if (trace.IsValid)
@@ -180,35 +181,54 @@ readonly ref struct RequestHeadWriter(ServerStream server, HttpOptions options, 
     void WriteForwardedFor(ClientStream target)
     {
         Span<byte> address = stackalloc byte[24];
-        var length = server.Downstream.Peer.Format(address, false);
-        if (options.TrustedHops == 0 || !request.Headers.TryGet(bytes, "x-forwarded-for"u8, out var before))
-        {
-            target.Field("x-forwarded-for"u8, address[..length]);
-        }
-        else if (!options.AppendsForwardedFor)
-        {
-            target.Field("x-forwarded-for"u8, before.Of(bytes));
-        }
-        else
-        {
-            WriteAppended(target, "x-forwarded-for"u8, before.Of(bytes), ", "u8, address[..length]);
-        }
+        var length = options.AppendsForwardedFor ? server.Downstream.Peer.Format(address, false) : 0;
+        WriteAppended(target, "x-forwarded-for"u8, ", "u8, address[..length]);
     }
 
-    static void WriteAppended(ClientStream target, ReadOnlySpan<byte> name, ReadOnlySpan<byte> before, ReadOnlySpan<byte> separator, ReadOnlySpan<byte> own)
+    /// <summary>What the request has under this name, in however many lines, and then what is to be added.</summary>
+    void WriteAppended(ClientStream target, ReadOnlySpan<byte> name, ReadOnlySpan<byte> separator, ReadOnlySpan<byte> own)
     {
-        if (before.IsEmpty)
+        var most = own.Length;
+        for (var i = 0; i < request.Headers.Count; i++)
         {
-            target.Field(name, own);
+            most += IsNamed(request.Headers[i], name) ? request.Headers[i].Value.Length + separator.Length : 0;
+        }
+
+        var rented = System.Buffers.ArrayPool<byte>.Shared.Rent(most);
+        var length = 0;
+        for (var i = 0; i < request.Headers.Count; i++)
+        {
+            if (IsNamed(request.Headers[i], name))
+            {
+                Append(rented, ref length, separator, request.Headers[i].Value.Of(bytes));
+            }
+        }
+
+        Append(rented, ref length, separator, own);
+        if (length > 0)
+        {
+            target.Field(name, rented.AsSpan(0, length));
+        }
+
+        System.Buffers.ArrayPool<byte>.Shared.Return(rented);
+    }
+
+    bool IsNamed(in Header header, ReadOnlySpan<byte> name) => header.Name.Length == name.Length && Ascii.EqualsLower(header.Name.Of(bytes), name);
+
+    static void Append(byte[] target, ref int length, ReadOnlySpan<byte> separator, ReadOnlySpan<byte> value)
+    {
+        if (value.IsEmpty)
+        {
             return;
         }
 
-        var length = before.Length + separator.Length + own.Length;
-        var rented = System.Buffers.ArrayPool<byte>.Shared.Rent(length);
-        before.CopyTo(rented);
-        separator.CopyTo(rented.AsSpan(before.Length));
-        own.CopyTo(rented.AsSpan(before.Length + separator.Length));
-        target.Field(name, rented.AsSpan(0, length));
-        System.Buffers.ArrayPool<byte>.Shared.Return(rented);
+        if (length > 0)
+        {
+            separator.CopyTo(target.AsSpan(length));
+            length += separator.Length;
+        }
+
+        value.CopyTo(target.AsSpan(length));
+        length += value.Length;
     }
 }

@@ -31,14 +31,11 @@ sealed class Http1Server(EventLoop loop, LinkedConnections connections, RequestH
 /// </summary>
 sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream downstream, ServerLimits limits, object servedBy) : Connection(servedBy)
 {
-    /// <summary>How often what still comes after the last answer is read.</summary>
-    const int MaximumLingerReads = 64;
-
     Lifetime? lifetime;
     Http1ServerStream? stream;
     bool isRetired;
     int requests;
-    int lingerReads;
+    bool isLingering;
 
     public TcpSocket Socket => socket;
 
@@ -72,7 +69,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
 
     public override bool CloseIdle(bool evenUsed)
     {
-        if (stream is not null || lingerReads > 0 || (requests > 0 && !evenUsed))
+        if (stream is not null || isLingering || (requests > 0 && !evenUsed))
         {
             return false;
         }
@@ -105,7 +102,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         {
             stream.OnReady();
         }
-        else if (lingerReads > 0)
+        else if (isLingering)
         {
             ReadOver();
         }
@@ -122,10 +119,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         stream.Begin(this);
     }
 
-    /// <summary>
-    /// The last answer is sent: what still comes is read over, since closing with unread bytes could take the answer with it (RFC 9112
-    /// section 9.6).
-    /// </summary>
+    /// <summary>The last answer is sent: what still comes is read over, for as long as the close may be delayed.</summary>
     public void Linger()
     {
         stream = null;
@@ -136,28 +130,14 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
             return;
         }
 
-        lingerReads = MaximumLingerReads;
+        isLingering = true;
         server.Loop.Timers.Set(this, server.Loop.Now + limits.DelayedCloseMilliseconds);
         server.Loop.Defer(this);
     }
 
     void ReadOver()
     {
-        var scratch = new ReadBuffer(server.Loop.Buffers);
-        while (lingerReads > 0 && socket.IsReadable)
-        {
-            var read = scratch.Fill(socket, isBulk: false);
-            scratch.Skip(Math.Max(read, 0));
-            if (read == -Native.Eagain)
-            {
-                break;
-            }
-
-            lingerReads = read > 0 ? lingerReads - 1 : 0;
-        }
-
-        scratch.Release();
-        if (lingerReads == 0)
+        if (!Leftovers.ReadOver(socket, server.Loop, this))
         {
             End();
         }
@@ -195,7 +175,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
         {
             serving.Abandon();
         }
-        else if (lingerReads > 0)
+        else if (isLingering)
         {
             Abort();
         }
@@ -221,7 +201,7 @@ sealed class Http1Connection(Http1Server server, TcpSocket socket, Downstream do
     public void Leave()
     {
         stream = null;
-        lingerReads = 0;
+        isLingering = false;
         server.Loop.Timers.Remove(this);
         if (lifetime is not null)
         {

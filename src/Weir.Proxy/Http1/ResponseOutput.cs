@@ -107,10 +107,12 @@ struct ResponseOutput(EventLoop loop, TcpSocket socket, MessageHead request)
 
     Framing WriteLength(ContentLength length)
     {
-        if (length.Length >= 0 && status != 204)
+        // A client that is told nothing would take all that follows for the content (RFC 9112 section 6.3).
+        var declared = length.HasContent || request.IsHead || status == 304 ? length.Length : Math.Max(length.Length, 0);
+        if (declared >= 0 && status != 204)
         {
             output.Write("content-length: "u8);
-            output.Write(length.Length);
+            output.Write(declared);
             output.Write("\r\n"u8);
         }
 

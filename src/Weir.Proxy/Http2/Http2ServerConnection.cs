@@ -68,7 +68,11 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
 
         if (isLingering)
         {
-            Linger();
+            if (!Leftovers.ReadOver(socket, server.Loop, this))
+            {
+                End();
+            }
+
             return;
         }
 
@@ -151,19 +155,6 @@ sealed class Http2ServerConnection : Connection, IHttp2Role
         isLingering = true;
         socket.ShutdownWrite();
         server.Loop.Timers.Set(this, server.Loop.Now + Limits.DelayedCloseMilliseconds);
-    }
-
-    void Linger()
-    {
-        Span<byte> scratch = stackalloc byte[4096];
-        for (var i = 0; i < 16 && socket.IsReadable; i++)
-        {
-            if (socket.Receive(scratch) is var read && (read == 0 || (read < 0 && read != -Native.Eagain)))
-            {
-                End();
-                return;
-            }
-        }
     }
 
     public override void Drain() => farewell.Begin();

@@ -6,6 +6,7 @@ using Weir.Mesh;
 using Weir.Mesh.Services;
 using Weir.Mesh.Workloads;
 using Weir.ProxyConfig.Clusters;
+using Weir.ProxyConfig.Routes;
 using Weir.Xds;
 
 namespace Weir.ProxyConfig.Listeners;
@@ -75,7 +76,7 @@ static class InboundListeners
         {
             Name = "default",
             Match = new RouteMatch { Prefix = "/" },
-            Route_ = new RouteAction { Cluster = ClusterNames.Inbound(port) },
+            Route_ = new RouteAction { Cluster = ClusterNames.Inbound(port), Timeout = RuleCompiler.NoTimeout },
         });
 
         // The asterisk of "OPTIONS *" is no path that starts with a slash.
@@ -83,7 +84,7 @@ static class InboundListeners
         {
             Name = "options",
             Match = new RouteMatch { Path = "*" },
-            Route_ = new RouteAction { Cluster = ClusterNames.Inbound(port) },
+            Route_ = new RouteAction { Cluster = ClusterNames.Inbound(port), Timeout = RuleCompiler.NoTimeout },
         });
         var routes = new RouteConfiguration { Name = $"inbound|{port}" };
         routes.VirtualHosts.Add(host);

@@ -78,7 +78,7 @@ static class OutboundRoutes
             {
                 Name = "default",
                 Match = new RouteMatch { Prefix = "/" },
-                Route_ = new RouteAction { Cluster = defaultCluster },
+                Route_ = new RouteAction { Cluster = defaultCluster, Timeout = RuleCompiler.NoTimeout },
             });
         }
     }
