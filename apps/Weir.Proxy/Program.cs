@@ -93,6 +93,7 @@ var ads = new AdsClient(
     options.ControlPlane.Server, options.ControlPlane.Node ?? options.Identity.ToNode(), store, options.ControlPlane.Client, time,
     new Random(Entropy.NextSeed()), log.Warning);
 store.OnRecovered = ads.Recover;
+engine.ControlPlane = ads.Status;
 var following = Task.Run(() => ads.RunAsync(stopping.Token));
 var keeping = kept?.RunAsync(stopping.Token) ?? Task.CompletedTask;
 trimmer.Touch();

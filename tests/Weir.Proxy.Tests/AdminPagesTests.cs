@@ -115,4 +115,17 @@ public class AdminPagesTests
         Volatile.Write(ref isDone, true);
         await reading;
     }
+
+    [Fact]
+    public async Task Metrics_tell_how_the_control_plane_is_followed()
+    {
+        await using var proxy = new ProxyHarness();
+        string Metrics() => System.Text.Encoding.UTF8.GetString(AdminPages.Answer(proxy.Engine, Pages.Admin, new PageRequest("GET", "/metrics", "localhost")).Body);
+        Assert.DoesNotContain("weir_proxy_control_plane", Metrics(), StringComparison.Ordinal);
+
+        proxy.Engine.ControlPlane = new Xds.Client.AdsStatus();
+
+        Assert.Contains("\nweir_proxy_control_plane_connected 0\n", Metrics(), StringComparison.Ordinal);
+        Assert.Contains("\nweir_proxy_control_plane_refused_resources_total 0\n", Metrics(), StringComparison.Ordinal);
+    }
 }

@@ -5,37 +5,45 @@ namespace Weir.Proxy.Tests;
 public class DescriptorTests
 {
     [Theory]
-    [InlineData(64, 32, 32, 56, 64)]
-    [InlineData(1024, 512, 512, 896, 1024)]
-    [InlineData(20_000, 2048, 17_952, 19_488, 20_000)]
-    public void Clients_leave_some_for_upstreams_and_both_leave_some_for_the_proxy(long limit, long reserved, long clients, long upstreams, long own)
+    [InlineData(64, 32, 32, 56)]
+    [InlineData(1024, 512, 512, 896)]
+    [InlineData(20_000, 2048, 17_952, 19_488)]
+    public void Clients_leave_some_for_upstreams_and_both_leave_some_for_the_proxy(long limit, long reserved, long clients, long upstreams)
     {
         var budget = DescriptorBudget.For(limit);
 
-        Assert.Equal(reserved, budget.Reserved);
-        foreach (var (use, ceiling) in new[] { (DescriptorUse.Client, clients), (DescriptorUse.Upstream, upstreams), (DescriptorUse.Own, own) })
-        {
-            Assert.True(budget.Admits(use, ceiling - 1));
-            Assert.False(budget.Admits(use, ceiling));
-        }
+        Assert.Equal((reserved, clients, upstreams), (budget.Reserved, budget.ForClients, budget.ForUpstreams));
     }
-
-    [Theory]
-    [InlineData(10, 100, 0)]
-    [InlineData(511, 100, 0)]
-    [InlineData(512, 100, 1)]
-    [InlineData(600, 100, 89)]
-    [InlineData(600, 5, 5)]
-    public void Idle_connections_make_room_as_far_as_there_are_any(long inUse, long idle, long closed) =>
-        Assert.Equal(closed, DescriptorBudget.For(1024).IdleToClose(DescriptorUse.Client, inUse, idle));
 
     [Fact]
     public void Loops_share_it_out_evenly()
     {
         var all = DescriptorBudget.For(100_001);
 
-        Assert.True(all.PerLoop(4).CeilingOf(DescriptorUse.Client) * 4 <= all.CeilingOf(DescriptorUse.Client));
+        Assert.True(all.PerLoop(4).ForClients * 4 <= all.ForClients);
         Assert.Equal(25_000, all.PerLoop(4).Limit);
+    }
+
+    /// <summary>Requests then fail by themselves, and the proxy's own pages can still be asked.</summary>
+    [Fact]
+    public async Task Connections_to_upstreams_leave_some_for_the_proxy()
+    {
+        // One loop: 32 for clients, 56 with upstreams.
+        await using var proxy = new ProxyHarness(new Listeners.EngineOptions { Seed = 1, DescriptorLimit = 64 });
+        var slow = proxy.Upstream(async s =>
+        {
+            await ProxyHarness.ReadHeadAsync(s);
+            await ProxyHarness.ReadHeadAsync(s);
+        });
+        Assert.Null(proxy.Cluster("c", [slow], _ => { }));
+        Assert.Null(proxy.Routes(ProxyHarness.To("c")));
+        await using var client = await Http2.RawPeer.ConnectAsync(proxy);
+        await client.SendAsync([.. Enumerable.Range(0, 80).Select(i => Http2.RawPeer.Get((2 * i) + 1))]);
+
+        var refused = await client.ReadUntilAsync(f => f.Type == Proxy.Http2.FrameType.Headers);
+
+        Assert.True(refused.Stream > 1);
+        Assert.True(proxy.Engine.Workers.Descriptors <= 56, $"{proxy.Engine.Workers.Descriptors} descriptors");
     }
 
     [Fact]

@@ -105,8 +105,17 @@ static class AdminPages
     static (string Name, string Type, string Help, double Value)[] Own(ProxyEngine engine)
     {
         var (done, failed) = engine.Workers.Handshakes;
+        (string, string, string, double)[] followed = engine.ControlPlane is not { } ads ? [] :
+        [
+            ("weir_proxy_control_plane_connected", "gauge", "1 while the control plane has answered on the stream that is open.", ads.IsConnected ? 1 : 0),
+            ("weir_proxy_control_plane_streams_total", "counter", "Streams to the control plane that were tried to open.", ads.Streams),
+            ("weir_proxy_control_plane_responses_total", "counter", "Responses of the control plane.", ads.Responses),
+            ("weir_proxy_control_plane_refused_resources_total", "counter", "Resources that were refused.", ads.RefusedResources),
+            ("weir_proxy_control_plane_errors_total", "counter", "Errors of the proxy itself while it followed the control plane; each is in its log.", ads.UnexpectedErrors),
+        ];
         return
         [
+            .. followed,
             ("weir_proxy_downstream_connections", "gauge", "Connections open now.", engine.Workers.ActiveConnections),
             ("weir_proxy_downstream_connections_shed_total", "counter", "Connections turned away because there were too many.", engine.Workers.ShedConnections),
             ("weir_proxy_http2_floods_total", "counter", "Connections of HTTP/2 ended because their clients flooded them or stalled within a frame.", engine.Workers.Http2Floods),

@@ -61,13 +61,6 @@ public sealed class HpackEncoder
         ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, Span<byte> target, out int written, bool neverIndexed = false) =>
         TryWrite(name, value, neverIndexed ? HpackIndexing.Never : null, target, out written);
 
-    /// <summary>Writes ":status".</summary>
-    public bool TryWriteStatus(int status, Span<byte> target, out int written)
-    {
-        ReadOnlySpan<byte> digits = [(byte)('0' + (status / 100)), (byte)('0' + (status / 10 % 10)), (byte)('0' + (status % 10))];
-        return TryWrite(":status"u8, digits, null, target, out written);
-    }
-
     /// <summary>With how a literal is written decided by the caller, where it is not null.</summary>
     internal bool TryWrite(
         ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, HpackIndexing? indexing, Span<byte> target, out int written)

@@ -110,7 +110,7 @@ sealed class ConnectionSetup(Worker worker, TcpSocket socket, SocketAddressV4 di
     }
 
     /// <summary>Looks until it is known whether the client speaks TLS, and to whom, or HTTP.</summary>
-    /// <returns>Whether it is known.</returns>
+    /// <returns>False: whatever comes next comes by an event.</returns>
     bool Inspect()
     {
         if (!listener.NeedsInspection(facts.Destination.Port))
@@ -159,10 +159,7 @@ sealed class ConnectionSetup(Worker worker, TcpSocket socket, SocketAddressV4 di
         if (phase == Phase.Inspecting && listener.ContinuesOnTimeout)
         {
             facts = facts with { Transport = "raw_buffer" };
-            if (Choose())
-            {
-                OnHandshake();
-            }
+            Choose();
         }
         else
         {
@@ -170,7 +167,7 @@ sealed class ConnectionSetup(Worker worker, TcpSocket socket, SocketAddressV4 di
         }
     }
 
-    /// <returns>Whether there is a handshake to wait for.</returns>
+    /// <returns>False: whatever comes next comes by an event.</returns>
     bool Choose()
     {
         TimerWheel.Clear(this);

@@ -6,6 +6,7 @@ using Weir.Proxy.Overload;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Upstream;
+using Weir.Xds.Client;
 
 namespace Weir.Proxy.Listeners;
 
@@ -45,10 +46,10 @@ public sealed class ProxyEngine : IWorkerOwner
     {
         var seed = (uint)(options.Seed + (loop.Index * 7919));
         var exchanges = new ExchangeServices(loop, new Upstreams(loop, seed), Stats, CreateRequestIds(loop.Index), Report) { IsOverloaded = () => isOverloaded };
-        var worker = new Worker(loop, this, exchanges, maximumConnections)
-        {
-            Descriptors = loop.Index == options.Concurrency ? null : DescriptorBudget.For(options.DescriptorLimit > 0 ? options.DescriptorLimit : DescriptorLimit.Current).PerLoop(options.Concurrency),
-        };
+        var isServing = loop.Index < options.Concurrency;
+        var budget = DescriptorBudget.For(options.DescriptorLimit > 0 ? options.DescriptorLimit : DescriptorLimit.Current).PerLoop(options.Concurrency);
+        loop.MostToConnect = isServing ? budget.ForUpstreams : long.MaxValue;
+        var worker = new Worker(loop, this, exchanges, maximumConnections) { MostForClients = isServing ? budget.ForClients : long.MaxValue };
         new Trimming(worker, options.QuietTime).Begin();
         return worker;
     }
@@ -73,6 +74,9 @@ public sealed class ProxyEngine : IWorkerOwner
 
     /// <summary>What the control plane sent and the proxy could not use, or not the whole of. Replaced as a whole.</summary>
     internal IReadOnlyList<ResourceNote> Notes { get; set; } = [];
+
+    /// <summary>How the control plane is followed; null where it is not.</summary>
+    public AdsStatus? ControlPlane { get; set; }
 
     /// <summary>Called on a loop that has little to do, after it had much.</summary>
     public Action OnQuiet { get; set; } = () => { };

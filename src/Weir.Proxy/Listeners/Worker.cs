@@ -1,7 +1,6 @@
 using Weir.Proxy.Exchanges;
 using Weir.Proxy.Http1;
 using Weir.Proxy.Http2;
-using Weir.Proxy.Overload;
 using Weir.Proxy.Reactor;
 using Weir.Proxy.Telemetry;
 using Weir.Proxy.Tls;
@@ -190,17 +189,17 @@ sealed class Worker
             return false;
         }
 
-        if (Descriptors is not { } budget || budget.Admits(DescriptorUse.Client, Loop.Watched))
+        if (Loop.Watched < MostForClients)
         {
             return true;
         }
 
         MakeRoom();
-        return budget.Admits(DescriptorUse.Client, Loop.Watched);
+        return Loop.Watched < MostForClients;
     }
 
-    /// <summary>How the loop's part of the process's descriptors is shared out; null for no limit.</summary>
-    public DescriptorBudget? Descriptors { get; init; }
+    /// <summary>So many descriptors may be open when one more client is taken.</summary>
+    public long MostForClients { get; init; } = long.MaxValue;
 
     public void Accept(int fd, SocketAddressV4 peer, SocketAddressV4 local, string listenerName)
     {

@@ -15,6 +15,8 @@ sealed class WorkerGroup(Worker[] serving, Worker administration)
 
     public int ActiveConnections => serving.Sum(w => w.Connections.Count);
 
+    public int Descriptors => serving.Sum(w => w.Loop.Watched);
+
     public long DroppedSpans => serving.Sum(w => w.Exchanges.DroppedSpans);
 
     public long Http2Floods => serving.Sum(w => w.Http2Floods);

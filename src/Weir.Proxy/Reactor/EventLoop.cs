@@ -111,6 +111,9 @@ public sealed class EventLoop : IDisposable
     /// <summary>How many descriptors the loop watches.</summary>
     internal int Watched => handles.Count;
 
+    /// <summary>So many may be watched when a connection is opened; the rest is for others.</summary>
+    internal long MostToConnect { get; set; } = long.MaxValue;
+
     void Run()
     {
         // Nothing on a loop uses it, and carrying it along costs at every wait.

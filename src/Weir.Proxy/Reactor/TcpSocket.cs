@@ -36,10 +36,10 @@ sealed unsafe class TcpSocket : IoHandle
         return null;
     }
 
-    /// <summary>Begins to connect; the handler is called when <see cref="ConnectResult"/> can be asked. Null when the machine has no descriptor left.</summary>
+    /// <summary>Begins to connect; the handler is called when <see cref="ConnectResult"/> can be asked. Null when there is no descriptor for it.</summary>
     public static TcpSocket? Connect(EventLoop loop, SocketAddressV4 address, LoopHandler handler)
     {
-        var fd = loop.Kernel.Open();
+        var fd = loop.Watched < loop.MostToConnect ? loop.Kernel.Open() : -Native.Emfile;
         if (fd < 0 || Accepted(loop, fd) is not { } socket)
         {
             return null;
