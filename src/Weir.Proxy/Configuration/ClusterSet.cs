@@ -11,6 +11,9 @@ sealed class ClusterSet(ProxyEngine engine, ClusterTranslator translator, HeldRe
 {
     readonly Dictionary<string, Built> clusters = [];
 
+    /// <summary>The clusters of each assignment: one whose endpoints change is found at once, however many there are.</summary>
+    readonly Dictionary<string, HashSet<string>> byAssignment = [];
+
     /// <param name="Assignment">The name its endpoints come under; null when it brings its own.</param>
     /// <param name="Reading">Of the newest message.</param>
     /// <param name="IsWaiting">For a secret; requests meanwhile find what was there before.</param>
@@ -26,7 +29,8 @@ sealed class ClusterSet(ProxyEngine engine, ClusterTranslator translator, HeldRe
     public IReadOnlyList<string> Remarks(string name) => clusters.TryGetValue(name, out var built) ? built.Reading.Remarks : [];
 
     public IReadOnlyList<string> Using(string type, string name) =>
-        [.. clusters.Where(c => type == XdsTypes.Secret ? c.Value.Reading.Secrets.Contains(name) : c.Value.Assignment == name).Select(c => c.Key)];
+        type == XdsTypes.Secret ? [.. clusters.Where(c => c.Value.Reading.Secrets.Contains(name)).Select(c => c.Key)]
+        : byAssignment.TryGetValue(name, out var users) ? [.. users] : [];
 
     /// <summary>Whether routes to it may be used: it knows its endpoints and has its secrets, or is not known at all.</summary>
     public bool IsWarm(string name) => !clusters.TryGetValue(name, out var built)
@@ -57,21 +61,47 @@ sealed class ClusterSet(ProxyEngine engine, ClusterTranslator translator, HeldRe
         {
             var before = engine.Clusters.Slot(message.Name).Current;
             var built = translator.Translate(message, endpoints, before, Environment.TickCount64, reading);
-            clusters[message.Name] = new Built(assignment, reading, false, resource, reading.Secrets);
+            Hold(message.Name, new Built(assignment, reading, false, resource, reading.Secrets));
             engine.Clusters.Set(message.Name, built);
             engine.Workers.RetireEndpoints(before, built);
         }
         catch (MissingSecretException)
         {
             var before = clusters.GetValueOrDefault(message.Name);
-            clusters[message.Name] = new Built(assignment, reading, true, before?.InForce, before?.SecretsInForce ?? new HashSet<string>());
+            Hold(message.Name, new Built(assignment, reading, true, before?.InForce, before?.SecretsInForce ?? new HashSet<string>()));
+        }
+    }
+
+    void Hold(string name, Built built)
+    {
+        Release(name);
+        clusters[name] = built;
+        if (built.Assignment is not { } assignment)
+        {
+            return;
+        }
+
+        if (!byAssignment.TryGetValue(assignment, out var users))
+        {
+            byAssignment[assignment] = users = [];
+        }
+
+        users.Add(name);
+    }
+
+    void Release(string name)
+    {
+        if (clusters.Remove(name, out var built) && built.Assignment is { } assignment && byAssignment.TryGetValue(assignment, out var users)
+            && users.Remove(name) && users.Count == 0)
+        {
+            byAssignment.Remove(assignment);
         }
     }
 
     public void Remove(string name)
     {
         held.Remove(XdsTypes.Cluster, name);
-        clusters.Remove(name);
+        Release(name);
         engine.Workers.RetireEndpoints(engine.Clusters.Slot(name).Current, null);
         engine.Clusters.Set(name, null);
     }

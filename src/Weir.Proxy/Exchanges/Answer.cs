@@ -73,6 +73,13 @@ sealed class Answer(EventLoop loop, LoopHandler owner, UpstreamRequest upstream,
             return false;
         }
 
+        if (response.Status == 101 && !stream.IsHttp2 && !System.Text.Ascii.EqualsIgnoreCase(response.Upgrade.Of(stream.HeadBytes), choice.Upgrade.Of(server.RequestBytes)))
+        {
+            // It has changed to another protocol than it was asked for.
+            Failure = Cause.UpstreamProtocol;
+            return false;
+        }
+
         deadlines.Touch(loop.Now);
         deadlines.ResponseBegun();
         record.OnResponse(response, stream);

@@ -28,6 +28,7 @@ sealed class Exchange : LoopHandler
     ServerStream server = null!;
     HttpOptions options = null!;
     ExchangePhase phase;
+    bool isRecorded;
 
     public Exchange(ExchangeServices services)
     {
@@ -44,6 +45,7 @@ sealed class Exchange : LoopHandler
     {
         (server, options) = (stream, (HttpOptions)stream.Limits);
         server.Owner = this;
+        isRecorded = false;
         record.Begin(stream, options);
         answer.Begin(stream, options);
         deadlines.Begin(loop.Now, 0, 0, options.StreamIdleMilliseconds);
@@ -200,11 +202,21 @@ sealed class Exchange : LoopHandler
             return null;
         }
 
-        record.Write(decision.Choice.Cluster, upstream.Endpoint, status, flag);
-        filters.OnOutcome();
+        Record(status, flag);
         var stream = Release();
         services.Return(this);
         return stream;
+    }
+
+    /// <summary>Once, whatever becomes of it.</summary>
+    void Record(int status, ResponseFlag flag)
+    {
+        if (!isRecorded)
+        {
+            isRecorded = true;
+            record.Write(decision.Choice.Cluster, upstream.Endpoint, status, flag);
+            filters.OnOutcome();
+        }
     }
 
     ServerStream Release()
@@ -226,8 +238,7 @@ sealed class Exchange : LoopHandler
             try
             {
                 record.Facts.Details = "internal_error";
-                record.Write(decision.Choice.Cluster, upstream.Endpoint, answer.Status, answer.Flag);
-                filters.OnOutcome();
+                Record(answer.Status, answer.Flag);
             }
             finally
             {

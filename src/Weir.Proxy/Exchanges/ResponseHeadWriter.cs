@@ -10,6 +10,7 @@ readonly ref struct ResponseHeadWriter(MessageHead response, ReadOnlySpan<byte> 
     readonly MessageHead response = response;
     readonly ReadOnlySpan<byte> bytes = bytes;
     readonly Route route = choice.Route!;
+    readonly Slice upgrade = choice.Upgrade;
     readonly HeaderRules targetRules = choice.Target!.Rules;
 
     /// <param name="cookie">That keeps the client at its endpoint; null for none.</param>
@@ -21,7 +22,8 @@ readonly ref struct ResponseHeadWriter(MessageHead response, ReadOnlySpan<byte> 
         WriteFields(server);
         if (response.Status == 101)
         {
-            server.Field("upgrade"u8, response.Upgrade.Of(bytes));
+            // As it was asked for, which is what the upstream has agreed to.
+            server.Field("upgrade"u8, upgrade.Of(server.RequestBytes));
         }
 
         if (cookie is not null)

@@ -194,7 +194,7 @@ sealed class Http1ServerStream : ServerStream
         }
         else if (!Request.KeepAlive && input.IsContentDone && input.IsEmpty && !socket.IsReadable)
         {
-            // The client has said that this request is its last, and nothing speaks against it: closing can take nothing from it.
+            // The client has said that this request is its last: closing can take nothing from it.
             Close();
         }
         else
@@ -224,9 +224,15 @@ sealed class Http1ServerStream : ServerStream
 
     public override void Abandon()
     {
-        var exchange = Owner;
-        Reset(Cause.ClientGone);
-        exchange?.Abandon();
+        // What serves it writes of it what there is to write, and resets it: it is given back once.
+        if (Owner is { } exchange)
+        {
+            exchange.Abandon();
+        }
+        else
+        {
+            Reset(Cause.ClientGone);
+        }
     }
 
     /// <summary>Lets go of everything but the connection, which goes on by itself.</summary>

@@ -52,6 +52,19 @@ sealed class FlowControl(Http2Session session)
         return taken;
     }
 
+    /// <returns>True when as much waits to be written as may; the stream is called when less does.</returns>
+    public bool TryWait(StreamState state)
+    {
+        if (session.Output.Pending < Http2Output.HighWater)
+        {
+            return false;
+        }
+
+        blocked.Add(state);
+        session.ScheduleFlush();
+        return true;
+    }
+
     /// <returns>The connection's error.</returns>
     public Http2ErrorCode OnWindowUpdate(int id, int increment)
     {

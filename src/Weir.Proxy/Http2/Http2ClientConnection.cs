@@ -7,7 +7,6 @@ namespace Weir.Proxy.Http2;
 sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 {
     const int MaximumStreamId = int.MaxValue - 2;
-
     const int MaximumSpares = 2048;
 
     readonly EventLoop loop;
@@ -54,16 +53,18 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
 
     public bool HasServed => session.LastStream > 0;
 
-    /// <summary>Frames that have come.</summary>
     public long FramesRead => frames.Frames;
 
     /// <summary>How many streams may be open at a time.</summary>
     public int Slots => (int)Math.Min(session.Peer.MaxConcurrentStreams, (uint)session.Options.MaximumConcurrentStreams);
 
-    public bool CanOpen => frames.HasSettings && IsUsable && StreamCount < Slots;
+    public bool CanOpen => frames.HasSettings && IsUsable && StreamCount < Slots && !IsBehind;
+
+    /// <summary>It reads slowly: heads have no window, so who has one to send waits.</summary>
+    bool IsBehind => session.Output.Pending >= Http2Output.HighWater;
 
     /// <summary>No stream can be opened yet, but that may change: another connection would be no better.</summary>
-    public bool IsPromising => IsUsable && (!frames.HasSettings || Slots == 0);
+    public bool IsPromising => IsUsable && (!frames.HasSettings || Slots == 0 || IsBehind);
 
     public bool IsUsable => !deadlines.IsSuspect && !IsLast && !session.IsClosed;
 
@@ -118,7 +119,13 @@ sealed class Http2ClientConnection : LoopHandler, IHttp2Role
         }
 
         FindSlots();
+        var wasBehind = IsBehind;
         session.Flush();
+        if (wasBehind && !IsBehind && IsUsable)
+        {
+            owner.OnAvailable(this);
+        }
+
         if (IsLast && StreamCount == 0)
         {
             Close();

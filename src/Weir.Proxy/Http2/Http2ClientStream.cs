@@ -6,6 +6,8 @@ namespace Weir.Proxy.Http2;
 /// <summary>One request on a connection to an upstream that speaks HTTP/2.</summary>
 sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 {
+    const int MaximumInterims = 1000;
+
     readonly MessageHead next = new();
     readonly WebSocketUpgrade upgrade = new();
     StreamState? state;
@@ -17,6 +19,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
     bool isConnect;
     bool isUpgrade;
     bool isTooLarge;
+    int interims;
     long framesBefore;
     long begun;
 
@@ -41,6 +44,7 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         isReused = connection.IsReused;
         (framesBefore, begun) = (connection.FramesRead, connection.Session.Loop.Now);
         hasNext = isFinal = isTooLarge = false;
+        interims = 0;
         upgrade.Clear();
     }
 
@@ -137,14 +141,27 @@ sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
         isFinal = state!.HasHead = next.Status >= 200;
         if (!isFinal)
         {
-            return isEnd ? HeadResult.Malformed : HeadResult.Complete;
+            // Also such as nobody has read yet: they could come without end.
+            return isEnd || ++interims > MaximumInterims ? HeadResult.Malformed : HeadResult.Complete;
         }
 
         if (next.Status < 300 && (isConnect || isUpgrade))
         {
             next.Body = BodyKind.UntilClose;
             next.ContentLength = -1;
-            return !isUpgrade || upgrade.TryAccept(next, state.Head, connection.Session.Loop.Buffers) ? HeadResult.Complete : HeadResult.TooLarge;
+            if (isEnd)
+            {
+                state.OnEnd();
+            }
+
+            if (isUpgrade && !upgrade.TryAccept(next, state.Head, connection.Session.Loop.Buffers))
+            {
+                hasNext = isFinal = state.HasHead = false;
+                isTooLarge = true;
+                return HeadResult.TooLarge;
+            }
+
+            return HeadResult.Complete;
         }
 
         // What an answer without content declares is not its own length.

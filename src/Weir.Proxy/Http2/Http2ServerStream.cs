@@ -134,7 +134,7 @@ sealed class Http2ServerStream(Http2Server server) : ServerStream
         }
     }
 
-    public override FlushStatus Flush() => state!.IsReset ? FlushStatus.Broken : FlushStatus.Done;
+    public override FlushStatus Flush() => state!.Flush();
 
     public override void Finish() => Leave(Http2ErrorCode.NoError);
 

@@ -234,7 +234,7 @@ sealed class Http2Session
         foreach (var state in Streams.All.ToArray())
         {
             state.OnReset(isUnprocessed: false);
-            state.Handler.OnReady();
+            Loop.Call(state.Handler);
         }
 
         Output.Release();

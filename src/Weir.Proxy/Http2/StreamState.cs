@@ -166,6 +166,9 @@ sealed class StreamState(Http2Session session)
         return session.Flow.Send(this, ref sendWindow, bytes);
     }
 
+    /// <summary>What is not content has no window: who has more of it waits while the peer does not read. The stream is called once it has.</summary>
+    public FlushStatus Flush() => IsReset ? FlushStatus.Broken : session.Flow.TryWait(this) ? FlushStatus.Wait : FlushStatus.Done;
+
     public void End(FieldBlock? trailers)
     {
         if (IsReset || IsSendEnded || session.IsClosed)

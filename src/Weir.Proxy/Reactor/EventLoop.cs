@@ -174,15 +174,21 @@ public sealed class EventLoop : IDisposable
         var all = deferred.TakeAll();
         while (all.Take() is { } handler)
         {
-            try
-            {
-                handler.OnReady();
-            }
-            catch (Exception e)
-            {
-                OnFault(e);
-                Run(handler.Abandon);
-            }
+            Call(handler);
+        }
+    }
+
+    /// <summary>Tells a handler by itself: its defect is not that of whoever tells it.</summary>
+    internal void Call(LoopHandler handler)
+    {
+        try
+        {
+            handler.OnReady();
+        }
+        catch (Exception e)
+        {
+            OnFault(e);
+            Run(handler.Abandon);
         }
     }
 

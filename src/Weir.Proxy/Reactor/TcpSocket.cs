@@ -231,11 +231,13 @@ sealed unsafe class TcpSocket : IoHandle
 
     public override void Abandon()
     {
-        if (Handler is { } handler)
+        try
         {
-            handler.Abandon();
+            Handler?.Abandon();
         }
-
-        Abort();
+        finally
+        {
+            Abort();
+        }
     }
 }

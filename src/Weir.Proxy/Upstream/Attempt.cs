@@ -181,14 +181,14 @@ sealed class Attempt : IConnectingOwner
     /// <summary>A connection may have become free.</summary>
     public void OnFree()
     {
-        var load = target.Cluster.Loads[loop.Index];
         Connect(upstreams.HostOf(Endpoint!, target.Cluster), wasFirst: true);
         if (State == AttemptState.Waiting)
         {
             return;
         }
 
-        if (load.Waiting.First is { } next && load.Connections < target.Cluster.Limits.MaximumConnections)
+        // Others may have become free in the same turn, which told only the first of those that waited.
+        if (target.Cluster.Loads[loop.Index].Waiting.First is { } next)
         {
             loop.Defer(next);
         }
