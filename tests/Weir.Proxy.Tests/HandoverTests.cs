@@ -129,6 +129,14 @@ public sealed class HandoverTests : IDisposable
         await answering;
     }
 
+    (ProxyEngine Engine, ConfigStore Store) Successor(Dictionary<SocketAddressV4, List<int>> sockets)
+    {
+        var engine = new ProxyEngine(new EngineOptions { Seed = 2 }, new StatsRegistry(1), TimeProvider.System, log);
+        var store = new ConfigStore(engine, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
+        engine.Start(sockets);
+        return (engine, store);
+    }
+
     [Fact]
     public async Task A_port_that_cannot_be_bound_closes_no_inherited_socket_and_keeps_the_predecessor_serving()
     {
@@ -145,9 +153,7 @@ public sealed class HandoverTests : IDisposable
         var taken = Handover.Take(Path, log)!.Value;
         Assert.Equal(2, taken.Sockets.Count);
 
-        var successor = new ProxyEngine(new EngineOptions { Seed = 2 }, new StatsRegistry(1), TimeProvider.System, log);
-        var store = new ConfigStore(successor, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
-        successor.Start(taken.Sockets);
+        var (successor, store) = Successor(taken.Sockets);
         IReadOnlyDictionary<string, string> Give(params (string Name, Google.Protobuf.IMessage Message)[] listeners) => store.Apply(
             XdsTypes.Listener, [.. listeners.Select(l => new Xds.Client.ReceivedResource(l.Name, "1", Google.Protobuf.MessageExtensions.ToByteString(l.Message)))], []);
         store.Apply(XdsTypes.Cluster, [first.Store.InForce.Single(h => h.Type == XdsTypes.Cluster).Resource], []);
@@ -183,9 +189,7 @@ public sealed class HandoverTests : IDisposable
         using var stop = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         var offering = Handover.OfferAsync(Path, first.Engine.ListeningSockets, () => { }, log, stop.Token);
         var taken = Handover.Take(Path, log)!.Value;
-        var successor = new ProxyEngine(new EngineOptions { Seed = 2 }, new StatsRegistry(1), TimeProvider.System, log);
-        var store = new ConfigStore(successor, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
-        successor.Start(taken.Sockets);
+        var (successor, store) = Successor(taken.Sockets);
         store.Apply(XdsTypes.Cluster, [first.Store.InForce.Single(h => h.Type == XdsTypes.Cluster).Resource], []);
         Xds.Client.ReceivedResource[] listeners =
             [new("half", "1", Google.Protobuf.MessageExtensions.ToByteString(On("half", half, ((IPEndPoint)busy.LocalEndPoint!).Port)))];
@@ -229,9 +233,7 @@ public sealed class HandoverTests : IDisposable
         })).ToList();
 
         var taken = Handover.Take(Path, log)!.Value;
-        var successor = new ProxyEngine(new EngineOptions { Seed = 2 }, new StatsRegistry(1), TimeProvider.System, log);
-        var store = new ConfigStore(successor, new NodeIdentity("sidecar~127.0.0.1~test.default~x", "test", "default", "test", "v1"));
-        successor.Start(taken.Sockets);
+        var (successor, store) = Successor(taken.Sockets);
         foreach (var group in first.Store.InForce.GroupBy(h => h.Type))
         {
             Assert.Empty(store.Apply(group.Key, [.. group.Select(h => h.Resource)], []));

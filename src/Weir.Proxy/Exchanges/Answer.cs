@@ -10,8 +10,6 @@ namespace Weir.Proxy.Exchanges;
 /// </summary>
 sealed class Answer(EventLoop loop, LoopHandler owner, UpstreamRequest upstream, FilterRun filters, ExchangeRecord record, Deadlines deadlines)
 {
-    const int MaximumInterim = 1000;
-
     ServerStream server = null!;
     HttpOptions options = null!;
     ReplySender reply;
@@ -43,7 +41,7 @@ sealed class Answer(EventLoop loop, LoopHandler owner, UpstreamRequest upstream,
     /// <returns>False when there have been too many.</returns>
     public bool PassInterim(in RouteChoice choice)
     {
-        if (++interims > MaximumInterim)
+        if (++interims > ClientStream.MaximumInterims)
         {
             Failure = Cause.UpstreamProtocol;
             return false;

@@ -68,10 +68,6 @@ sealed class BodyReplay(BufferPool buffers)
     public void Release()
     {
         length = sent = 0;
-        if (block is { } held)
-        {
-            block = null;
-            buffers.Return(held);
-        }
+        buffers.Return(ref block);
     }
 }

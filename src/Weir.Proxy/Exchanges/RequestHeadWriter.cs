@@ -194,6 +194,16 @@ readonly ref struct RequestHeadWriter(ServerStream server, HttpOptions options, 
             most += IsNamed(request.Headers[i], name) ? request.Headers[i].Value.Length + separator.Length : 0;
         }
 
+        if (most == own.Length)
+        {
+            if (most > 0)
+            {
+                target.Field(name, own);
+            }
+
+            return;
+        }
+
         var rented = System.Buffers.ArrayPool<byte>.Shared.Rent(most);
         var length = 0;
         for (var i = 0; i < request.Headers.Count; i++)

@@ -15,6 +15,9 @@ enum HeadStatus
 /// <summary>An upstream's side of an exchange: one request sent, and its answer.</summary>
 abstract class ClientStream : ContentStream
 {
+    /// <summary>Answers of 1xx that may come before the final one; more are a fault of the peer.</summary>
+    public const int MaximumInterims = 1000;
+
     /// <summary>It has carried a request before, so that the peer may be closing it at this very moment.</summary>
     public abstract bool IsReused { get; }
 

@@ -80,12 +80,7 @@ sealed class FieldBlock
 
     public void Release(BufferPool buffers)
     {
-        if (block is { } held)
-        {
-            block = null;
-            buffers.Return(held);
-        }
-
+        buffers.Return(ref block);
         Length = 0;
         Fields.Clear();
     }

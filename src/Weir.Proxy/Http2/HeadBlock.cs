@@ -54,10 +54,6 @@ struct HeadBlock(BufferPool buffers)
     public void Release()
     {
         Stream = length = 0;
-        if (bytes is { } held)
-        {
-            bytes = null;
-            buffers.Return(held);
-        }
+        buffers.Return(ref bytes);
     }
 }

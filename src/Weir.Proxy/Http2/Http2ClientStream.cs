@@ -6,8 +6,6 @@ namespace Weir.Proxy.Http2;
 /// <summary>One request on a connection to an upstream that speaks HTTP/2.</summary>
 sealed class Http2ClientStream(Http2ClientConnection connection) : ClientStream
 {
-    const int MaximumInterims = 1000;
-
     readonly MessageHead next = new();
     readonly WebSocketUpgrade upgrade = new();
     StreamState? state;

@@ -67,6 +67,16 @@ public class BufferPool
         Keep(buffer);
     }
 
+    /// <summary>Gives back what is held, if anything is.</summary>
+    public void Return(ref byte[]? held)
+    {
+        if (held is { } buffer)
+        {
+            held = null;
+            Return(buffer);
+        }
+    }
+
     private protected virtual void Keep(byte[] buffer)
     {
         switch (buffer.Length)

@@ -121,12 +121,7 @@ struct ReadBuffer(BufferPool buffers)
 
     public void Release()
     {
-        if (block is { } held)
-        {
-            block = null;
-            buffers.Return(held);
-        }
-
+        buffers.Return(ref block);
         start = end = 0;
     }
 }

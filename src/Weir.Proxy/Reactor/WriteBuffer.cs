@@ -72,10 +72,6 @@ struct WriteBuffer(BufferPool buffers)
     public void Release()
     {
         start = end = 0;
-        if (block is { } held)
-        {
-            block = null;
-            buffers.Return(held);
-        }
+        buffers.Return(ref block);
     }
 }
